@@ -1,0 +1,2 @@
+//! The `covary` command.
+fn main() {}

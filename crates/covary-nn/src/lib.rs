@@ -1,0 +1,1 @@
+//! Encoders and heads with flat parameters, on the CPU kernels or on Burn's operations

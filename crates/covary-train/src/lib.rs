@@ -1,0 +1,1 @@
+//! The laboratory: loss terms, methods, training, probes and collapse metrics
