@@ -1,0 +1,131 @@
+//! Whether embeddings collapsed: a frozen rule over two metrics.
+//!
+//! Meant for 5,000 fixed clean training images in eval mode, taken before any output BatchNorm (which would hide a constant).
+
+use serde::Serialize;
+
+use super::participation_ratio::ParticipationRatio;
+use super::std_of_l2_normalized::StdOfL2Normalized;
+use super::{CollapseMetric, Sample};
+use crate::embeddings::EmbeddingError;
+
+/// Below this share of the isotropic value 1/√d, the std of l2-normalised embeddings means complete collapse.
+const COMPLETE_BELOW: f64 = 0.1;
+/// Below this participation ratio, embeddings that are not constant lie on about one line.
+const DIMENSIONAL_BELOW: f64 = 2.0;
+
+/// What became of the embeddings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Neither of the other two.
+    Healthy,
+    /// Embeddings differ, but along fewer than two dimensions: participation ratio below 2.
+    Dimensional,
+    /// Embeddings are all but the same: std of the l2-normalised times √d below 0.1.
+    Complete,
+}
+
+/// An outcome with the numbers it follows from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why, in words, with the numbers.
+    pub reason: String,
+    /// Std of l2-normalised embeddings times √d: 0 = constant, 1 = isotropic.
+    pub relative_std: f64,
+    /// Participation ratio, 0 to d.
+    pub participation_ratio: f64,
+}
+
+impl Verdict {
+    /// Judges embeddings.
+    ///
+    /// # Errors
+    /// [`EmbeddingError::Decomposition`] if the covariance spectrum does not converge.
+    pub fn of(sample: &Sample<'_>) -> Result<Self, EmbeddingError> {
+        let always = "defined for every sample";
+        let root = (sample.embeddings().dimension() as f64).sqrt();
+        let relative_std = StdOfL2Normalized.compute(sample)?.expect(always) * root;
+        let participation_ratio = ParticipationRatio.compute(sample)?.expect(always);
+        Ok(Self::from_numbers(relative_std, participation_ratio))
+    }
+
+    fn from_numbers(relative_std: f64, participation_ratio: f64) -> Self {
+        let (outcome, reason) = if relative_std < COMPLETE_BELOW {
+            let reason = format!(
+                "the std of l2-normalised embeddings is {relative_std:.3} of an isotropic set's, below {COMPLETE_BELOW}: \
+                 all images are embedded in nearly the same place"
+            );
+            (Outcome::Complete, reason)
+        } else if participation_ratio < DIMENSIONAL_BELOW {
+            let reason = format!(
+                "the participation ratio is {participation_ratio:.2}, below {DIMENSIONAL_BELOW}: embeddings differ along \
+                 about one direction"
+            );
+            (Outcome::Dimensional, reason)
+        } else {
+            let reason = format!(
+                "the std of l2-normalised embeddings is {relative_std:.3} of an isotropic set's and the participation ratio \
+                 {participation_ratio:.2}"
+            );
+            (Outcome::Healthy, reason)
+        };
+        Self {
+            outcome,
+            reason,
+            relative_std,
+            participation_ratio,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embeddings::Embeddings;
+
+    fn verdict(row: impl Fn(usize) -> [f32; 4]) -> Verdict {
+        let values: Vec<f32> = (0..64).flat_map(row).collect();
+        Verdict::of(&Sample::new(Embeddings::try_new(&values, 4).unwrap())).unwrap()
+    }
+
+    #[test]
+    fn constant_embeddings_are_completely_collapsed() {
+        assert_eq!(
+            verdict(|_| [1.0, -2.0, 0.5, 3.0]).outcome,
+            Outcome::Complete
+        );
+        assert_eq!(verdict(|_| [0.0; 4]).outcome, Outcome::Complete);
+    }
+
+    #[test]
+    fn embeddings_on_a_line_through_the_origin_are_dimensionally_collapsed() {
+        let verdict = verdict(|i| [1.0, 2.0, -1.0, 0.5].map(|x| x * (i as f32 - 31.5)));
+        assert_eq!(verdict.outcome, Outcome::Dimensional, "{}", verdict.reason);
+        assert!((verdict.participation_ratio - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn corners_of_a_cube_are_healthy_and_score_as_isotropic() {
+        let verdict =
+            verdict(|i| [0, 1, 2, 3].map(|bit| if i >> bit & 1 == 1 { 1.0 } else { -1.0 }));
+        assert_eq!(verdict.outcome, Outcome::Healthy);
+        assert!((verdict.participation_ratio - 4.0).abs() < 1e-9);
+        assert!((verdict.relative_std - (64.0f64 / 63.0).sqrt()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn thresholds_are_exclusive() {
+        assert_eq!(Verdict::from_numbers(0.1, 2.0).outcome, Outcome::Healthy);
+        assert_eq!(
+            Verdict::from_numbers(0.0999, 9.0).outcome,
+            Outcome::Complete
+        );
+        assert_eq!(
+            Verdict::from_numbers(0.1, 1.999).outcome,
+            Outcome::Dimensional
+        );
+    }
+}

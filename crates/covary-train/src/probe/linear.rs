@@ -1,0 +1,216 @@
+//! Linear probe: accuracy of a linear classifier on frozen embeddings.
+//!
+//! Features are standardised by the training set; multinomial logistic regression `mean cross-entropy + λ/2 ‖W‖²` is
+//! solved to a gradient tolerance for every λ of a grid on the training rows outside a validation set, each from the
+//! previous solution. The λ with the best validation accuracy (of equals, the largest) is refitted on all training rows, and
+//! the test set is scored once. Standardisation sees the validation rows, never their labels.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::lbfgs::{Minimum, Stopping, minimize};
+use super::precondition::{Preconditioner, second_moments};
+use super::softmax::Problem;
+use super::standardize::Standardization;
+use super::{LabeledEmbeddings, check_pair};
+use crate::embeddings::EmbeddingError;
+
+/// Jobs that a pass over the rows is cut into, whatever the number of threads.
+const JOBS: usize = 64;
+
+/// Settings of the linear probe.
+#[derive(Clone, Debug)]
+pub struct LinearProbe {
+    /// Values of λ, each > 0. Default 1e-1, 1e-2, ... 1e-6; warm starts run in the order given.
+    pub l2_grid: Vec<f64>,
+    /// Largest absolute gradient entry that counts as converged, > 0. Default 1e-4 (scikit-learn's).
+    pub gradient_tolerance: f64,
+    /// Iterations allowed for each fit, ≥ 1. Default 500.
+    pub max_iterations: usize,
+}
+
+impl Default for LinearProbe {
+    fn default() -> Self {
+        Self {
+            l2_grid: vec![1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6],
+            gradient_tolerance: 1e-4,
+            max_iterations: 500,
+        }
+    }
+}
+
+/// What the linear probe found. Accuracies are fractions.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinearReport {
+    /// Top-1 accuracy on the test set.
+    pub test_accuracy: f64,
+    /// Top-1 accuracy on all training rows after the refit.
+    pub train_accuracy: f64,
+    /// The λ that was chosen.
+    pub l2: f64,
+    /// Every λ with its accuracy on the validation rows.
+    pub validation: Vec<ValidationScore>,
+    /// Iterations of all fits together.
+    pub iterations: usize,
+    /// Largest absolute gradient entry after the refit.
+    pub gradient_norm: f64,
+    /// Whether every fit reached the tolerance.
+    pub converged: bool,
+    /// Wall time in seconds.
+    pub wall_s: f64,
+}
+
+/// Accuracy on the validation rows at one λ.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ValidationScore {
+    /// λ.
+    pub l2: f64,
+    /// Fraction of validation rows classified rightly.
+    pub accuracy: f64,
+}
+
+impl LinearProbe {
+    /// Chooses λ on `validation` (indices of training rows), refits on all training rows, scores the test set.
+    ///
+    /// # Shapes
+    /// - train: `[n, d]`, test: `[m, d]`; labels below `classes`.
+    ///
+    /// # Errors
+    /// [`EmbeddingError::WidthMismatch`], [`EmbeddingError::CountMismatch`], [`EmbeddingError::LabelOutOfRange`] and
+    /// [`EmbeddingError::OneClass`] for sets that do not fit together; [`EmbeddingError::ValidationIndex`] and
+    /// [`EmbeddingError::TooFewRows`] for a split that is not one; [`EmbeddingError::Setting`] for impossible settings.
+    pub fn evaluate(
+        &self,
+        train: LabeledEmbeddings<'_>,
+        test: LabeledEmbeddings<'_>,
+        validation: &[usize],
+        classes: usize,
+    ) -> Result<LinearReport, EmbeddingError> {
+        let start = Instant::now();
+        check_pair(train, test, classes)?;
+        self.check()?;
+        let n = train.embeddings.rows();
+        let fit_rows = complement(validation, n)?;
+        let all_rows: Vec<usize> = (0..n).collect();
+        let standardization = Standardization::of(train.embeddings);
+        let problem = Problem {
+            features: train.embeddings,
+            labels: train.labels,
+            classes,
+            standardization: &standardization,
+        };
+        let moments = second_moments(train.embeddings, &standardization);
+        let fit = |rows: &[usize], l2: f64, from: Vec<f64>| {
+            let preconditioner = Preconditioner::try_new(&moments, l2, classes)?;
+            Ok(self.fit(&problem, rows, l2, from, &preconditioner))
+        };
+
+        let mut point = vec![0.0; problem.parameter_count()];
+        let mut scores: Vec<ValidationScore> = Vec::with_capacity(self.l2_grid.len());
+        let mut best: Option<(ValidationScore, Vec<f64>)> = None;
+        let (mut iterations, mut converged) = (0, true);
+        for &l2 in &self.l2_grid {
+            let minimum = fit(&fit_rows, l2, point)?;
+            point = minimum.point;
+            iterations += minimum.iterations;
+            converged &= minimum.converged;
+            let score = ValidationScore {
+                l2,
+                accuracy: problem.accuracy(validation, &point),
+            };
+            scores.push(score);
+            if best
+                .as_ref()
+                .is_none_or(|(best, _)| score.is_better_than(*best))
+            {
+                best = Some((score, point.clone()));
+            }
+        }
+        let (chosen, point) = best.expect("the grid was checked not to be empty");
+        let refit = fit(&all_rows, chosen.l2, point)?;
+        let test_rows: Vec<usize> = (0..test.embeddings.rows()).collect();
+        let test_problem = Problem {
+            features: test.embeddings,
+            labels: test.labels,
+            ..problem
+        };
+        Ok(LinearReport {
+            test_accuracy: test_problem.accuracy(&test_rows, &refit.point),
+            train_accuracy: problem.accuracy(&all_rows, &refit.point),
+            l2: chosen.l2,
+            validation: scores,
+            iterations: iterations + refit.iterations,
+            gradient_norm: refit.gradient_norm,
+            converged: converged && refit.converged,
+            wall_s: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn check(&self) -> Result<(), EmbeddingError> {
+        let bad = |name, value, range| Err(EmbeddingError::Setting { name, value, range });
+        if self.l2_grid.is_empty() {
+            return bad("length of the l2 grid", 0.0, "at least 1");
+        }
+        if let Some(&l2) = self
+            .l2_grid
+            .iter()
+            .find(|&&l2| !(l2 > 0.0 && l2.is_finite()))
+        {
+            return bad("l2", l2, "finite and above 0");
+        }
+        if !(self.gradient_tolerance > 0.0) {
+            return bad("gradient_tolerance", self.gradient_tolerance, "above 0");
+        }
+        Ok(())
+    }
+
+    fn fit(
+        &self,
+        problem: &Problem<'_>,
+        rows: &[usize],
+        l2: f64,
+        from: Vec<f64>,
+        preconditioner: &Preconditioner,
+    ) -> Minimum {
+        let stopping = Stopping {
+            gradient_tolerance: self.gradient_tolerance,
+            max_iterations: self.max_iterations,
+        };
+        let rows_per_job = rows.len().div_ceil(JOBS);
+        minimize(
+            from,
+            stopping,
+            |point, gradient| problem.evaluate(rows, rows_per_job, l2, point, gradient),
+            |vector| preconditioner.apply(vector),
+        )
+    }
+}
+
+impl ValidationScore {
+    fn is_better_than(self, other: Self) -> bool {
+        self.accuracy > other.accuracy || (self.accuracy == other.accuracy && self.l2 > other.l2)
+    }
+}
+
+/// The training rows that are not in `validation`, ascending.
+fn complement(validation: &[usize], rows: usize) -> Result<Vec<usize>, EmbeddingError> {
+    let mut held_out = vec![false; rows];
+    for &index in validation {
+        if index >= rows || held_out[index] {
+            return Err(EmbeddingError::ValidationIndex { index, rows });
+        }
+        held_out[index] = true;
+    }
+    let rest: Vec<usize> = (0..rows).filter(|&row| !held_out[row]).collect();
+    if validation.is_empty() {
+        return Err(EmbeddingError::TooFewRows { rows: 0, needed: 1 });
+    }
+    if rest.len() < 2 {
+        return Err(EmbeddingError::TooFewRows {
+            rows: rest.len(),
+            needed: 2,
+        });
+    }
+    Ok(rest)
+}
