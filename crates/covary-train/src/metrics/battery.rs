@@ -72,7 +72,7 @@ fn golden_metrics_and_spectra_are_met_in_f64() {
     assert_eq!(compared, 5 * 7);
 }
 
-/// Rows ±e_j √d: mean 0, covariance a multiple of the identity.
+/// Rows plus and minus each unit vector: mean 0, covariance a multiple of the identity.
 fn cross_polytope(dimension: usize) -> Vec<f32> {
     let mut values = vec![0.0; 2 * dimension * dimension];
     for row in 0..2 * dimension {

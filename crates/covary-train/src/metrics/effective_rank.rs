@@ -1,5 +1,5 @@
 //! `exp(−Σ q log q)`, `q = λ / Σ λ` of the covariance eigenvalues (Roy & Vetterli 2007, on eigenvalues instead of singular
-//! values: RankMe is the version on singular values, uncentred, and reads higher).
+//! values: `rankme` is the version on singular values, uncentred, and reads higher).
 //!
 //! 0 by convention for constant embeddings. Always defined.
 

@@ -4,9 +4,9 @@
 
 use serde::Serialize;
 
+use super::Sample;
 use super::participation_ratio::ParticipationRatio;
 use super::std_of_l2_normalized::StdOfL2Normalized;
-use super::{CollapseMetric, Sample};
 use crate::embeddings::EmbeddingError;
 
 /// Below this share of the isotropic value 1/√d, the std of l2-normalised embeddings means complete collapse.
@@ -45,10 +45,9 @@ impl Verdict {
     /// # Errors
     /// [`EmbeddingError::Decomposition`] if the covariance spectrum does not converge.
     pub fn of(sample: &Sample<'_>) -> Result<Self, EmbeddingError> {
-        let always = "defined for every sample";
         let root = (sample.embeddings().dimension() as f64).sqrt();
-        let relative_std = StdOfL2Normalized.compute(sample)?.expect(always) * root;
-        let participation_ratio = ParticipationRatio.compute(sample)?.expect(always);
+        let relative_std = StdOfL2Normalized::of(sample) * root;
+        let participation_ratio = ParticipationRatio::of(sample)?;
         Ok(Self::from_numbers(relative_std, participation_ratio))
     }
 

@@ -31,16 +31,21 @@ impl CollapseMetric for ParticipationRatio {
     }
 
     fn compute(&self, sample: &Sample<'_>) -> Result<Option<f64>, EmbeddingError> {
+        Self::of(sample).map(Some)
+    }
+}
+
+impl ParticipationRatio {
+    pub(super) fn of(sample: &Sample<'_>) -> Result<f64, EmbeddingError> {
         if sample.is_constant() {
-            return Ok(Some(0.0));
+            return Ok(0.0);
         }
         let eigenvalues = sample.covariance_eigenvalues()?;
         let sum: f64 = eigenvalues.iter().sum();
-        Ok(Some(
-            1.0 / eigenvalues
+        Ok(1.0
+            / eigenvalues
                 .iter()
                 .map(|value| (value / sum).powi(2))
-                .sum::<f64>(),
-        ))
+                .sum::<f64>())
     }
 }

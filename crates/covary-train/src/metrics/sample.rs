@@ -145,7 +145,9 @@ pub(super) fn unit_rows(embeddings: Embeddings<'_>) -> Vec<f64> {
     let mut rows: Vec<f64> = embeddings.values().iter().map(|&x| f64::from(x)).collect();
     for row in rows.chunks_exact_mut(embeddings.dimension()) {
         let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);
-        row.iter_mut().for_each(|x| *x /= norm);
+        for x in row {
+            *x /= norm;
+        }
     }
     rows
 }
@@ -157,7 +159,9 @@ pub(super) fn column_means(values: &[f64], dimension: usize) -> Vec<f64> {
         means.iter_mut().zip(row).for_each(|(mean, x)| *mean += x);
     }
     let n = (values.len() / dimension) as f64;
-    means.iter_mut().for_each(|mean| *mean /= n);
+    for mean in &mut means {
+        *mean /= n;
+    }
     means
 }
 

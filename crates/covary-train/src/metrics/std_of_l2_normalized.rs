@@ -32,6 +32,12 @@ impl CollapseMetric for StdOfL2Normalized {
     }
 
     fn compute(&self, sample: &Sample<'_>) -> Result<Option<f64>, EmbeddingError> {
+        Ok(Some(Self::of(sample)))
+    }
+}
+
+impl StdOfL2Normalized {
+    pub(super) fn of(sample: &Sample<'_>) -> f64 {
         let d = sample.embeddings().dimension();
         let rows = sample.unit_rows();
         let means = column_means(rows, d);
@@ -42,12 +48,10 @@ impl CollapseMetric for StdOfL2Normalized {
             }
         }
         let degrees = (sample.embeddings().rows() - 1) as f64;
-        Ok(Some(
-            squares
-                .iter()
-                .map(|square| (square / degrees).sqrt())
-                .sum::<f64>()
-                / d as f64,
-        ))
+        squares
+            .iter()
+            .map(|square| (square / degrees).sqrt())
+            .sum::<f64>()
+            / d as f64
     }
 }

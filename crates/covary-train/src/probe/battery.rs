@@ -118,7 +118,7 @@ fn digits_reach_the_objective_and_accuracy_of_scikit_learn() {
         let minimum = minimize(
             vec![0.0; problem.parameter_count()],
             Stopping {
-                gradient_tolerance: 1e-6,
+                gradient_tolerance: 2e-6,
                 max_iterations: 500,
             },
             |point, gradient| problem.evaluate(&rows, 100, l2, point, gradient),
@@ -150,7 +150,7 @@ fn linear_probe_of_digits_converges_and_agrees_with_gradient_descent() {
         .evaluate(digits.train(), digits.test(), &validation, 10)
         .unwrap();
     assert!(
-        linear.converged && linear.gradient_norm <= 1e-4,
+        linear.converged && linear.gradient_norm <= 1e-5,
         "{linear:?}"
     );
     let best = linear
@@ -161,9 +161,9 @@ fn linear_probe_of_digits_converges_and_agrees_with_gradient_descent() {
     let chosen = linear
         .validation
         .iter()
-        .find(|score| score.l2 == linear.l2)
+        .find(|score| score.l2.to_bits() == linear.l2.to_bits())
         .unwrap();
-    assert!(chosen.accuracy == best, "{linear:?}");
+    assert!(chosen.accuracy >= best, "{linear:?}");
     let reference = digits.reference("l2_0.001.test_accuracy");
     assert!(
         (linear.test_accuracy - reference).abs() < 0.02,
@@ -389,7 +389,7 @@ fn constant_embeddings_are_classified_as_the_most_frequent_class() {
         .evaluate(set, set, &validation, 2)
         .unwrap();
     assert!(
-        report.converged && report.test_accuracy == 0.75,
+        report.converged && (report.test_accuracy - 0.75).abs() < 1e-12,
         "{report:?}"
     );
 }

@@ -10,8 +10,8 @@ const MEMORY: usize = 12;
 const SUFFICIENT_DECREASE: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
 const LINE_SEARCH_EVALUATIONS: usize = 30;
-/// Share of the value that an evaluation with f32 products is uncertain by; a larger value within it counts as decrease.
-const VALUE_ROUNDING: f64 = 3e-8;
+/// What an evaluation with f32 products is uncertain by, in units of 1 + value; an increase within it counts as decrease.
+const VALUE_ROUNDING: f64 = 1e-7;
 
 /// When to stop.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,6 @@ pub(crate) struct Stopping {
 #[derive(Clone, Debug)]
 pub(crate) struct Minimum {
     pub point: Vec<f64>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by the golden test"))]
     pub value: f64,
     pub iterations: usize,
     /// Largest absolute gradient entry at `point`.
@@ -112,7 +111,9 @@ fn descent_direction(
         weights.push(weight);
     }
     precondition(&mut direction);
-    direction.iter_mut().for_each(|x| *x *= scale);
+    for x in &mut direction {
+        *x *= scale;
+    }
     for (pair, weight) in memory.iter().zip(weights.iter().rev()) {
         let correction = weight - pair.reciprocal * dot(&pair.change, &direction);
         add_scaled(&mut direction, correction, &pair.step);
@@ -148,7 +149,8 @@ fn line_search(
             gradient: vec![0.0; point.len()],
         };
         trial.value = evaluate(&trial.point, &mut trial.gradient);
-        let bound = value + SUFFICIENT_DECREASE * length * slope + VALUE_ROUNDING * value.abs();
+        let bound =
+            value + SUFFICIENT_DECREASE * length * slope + VALUE_ROUNDING * (1.0 + value.abs());
         if trial.value.is_nan() || trial.value > bound {
             high = length;
         } else if dot(&trial.gradient, direction) < CURVATURE * slope {

@@ -24,7 +24,8 @@ const JOBS: usize = 64;
 pub struct LinearProbe {
     /// Values of λ, each > 0. Default 1e-1, 1e-2, ... 1e-6; warm starts run in the order given.
     pub l2_grid: Vec<f64>,
-    /// Largest absolute gradient entry that counts as converged, > 0. Default 1e-4 (scikit-learn's).
+    /// Largest absolute gradient entry that counts as converged, > 0. Default 1e-5: with scikit-learn's 1e-4 a warm start
+    /// can pass for the optimum of the next λ.
     pub gradient_tolerance: f64,
     /// Iterations allowed for each fit, ≥ 1. Default 500.
     pub max_iterations: usize,
@@ -34,7 +35,7 @@ impl Default for LinearProbe {
     fn default() -> Self {
         Self {
             l2_grid: vec![1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6],
-            gradient_tolerance: 1e-4,
+            gradient_tolerance: 1e-5,
             max_iterations: 500,
         }
     }
@@ -53,6 +54,8 @@ pub struct LinearReport {
     pub validation: Vec<ValidationScore>,
     /// Iterations of all fits together.
     pub iterations: usize,
+    /// Objective after the refit: mean cross-entropy + λ/2 ‖W‖².
+    pub objective: f64,
     /// Largest absolute gradient entry after the refit.
     pub gradient_norm: f64,
     /// Whether every fit reached the tolerance.
@@ -127,7 +130,13 @@ impl LinearProbe {
                 best = Some((score, point.clone()));
             }
         }
-        let (chosen, point) = best.expect("the grid was checked not to be empty");
+        let Some((chosen, point)) = best else {
+            return Err(EmbeddingError::Setting {
+                name: "length of the l2 grid",
+                value: 0.0,
+                range: "at least 1",
+            });
+        };
         let refit = fit(&all_rows, chosen.l2, point)?;
         let test_rows: Vec<usize> = (0..test.embeddings.rows()).collect();
         let test_problem = Problem {
@@ -141,6 +150,7 @@ impl LinearProbe {
             l2: chosen.l2,
             validation: scores,
             iterations: iterations + refit.iterations,
+            objective: refit.value,
             gradient_norm: refit.gradient_norm,
             converged: converged && refit.converged,
             wall_s: start.elapsed().as_secs_f64(),
@@ -149,9 +159,6 @@ impl LinearProbe {
 
     fn check(&self) -> Result<(), EmbeddingError> {
         let bad = |name, value, range| Err(EmbeddingError::Setting { name, value, range });
-        if self.l2_grid.is_empty() {
-            return bad("length of the l2 grid", 0.0, "at least 1");
-        }
         if let Some(&l2) = self
             .l2_grid
             .iter()
@@ -159,8 +166,11 @@ impl LinearProbe {
         {
             return bad("l2", l2, "finite and above 0");
         }
-        if !(self.gradient_tolerance > 0.0) {
+        if self.gradient_tolerance.is_nan() || self.gradient_tolerance <= 0.0 {
             return bad("gradient_tolerance", self.gradient_tolerance, "above 0");
+        }
+        if self.max_iterations == 0 {
+            return bad("max_iterations", 0.0, "at least 1");
         }
         Ok(())
     }
@@ -189,7 +199,7 @@ impl LinearProbe {
 
 impl ValidationScore {
     fn is_better_than(self, other: Self) -> bool {
-        self.accuracy > other.accuracy || (self.accuracy == other.accuracy && self.l2 > other.l2)
+        (self.accuracy, self.l2) > (other.accuracy, other.l2)
     }
 }
 

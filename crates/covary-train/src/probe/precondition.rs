@@ -116,6 +116,8 @@ impl Preconditioner {
                 MemStack::new(&mut []),
             );
         });
-        bias.iter_mut().for_each(|bias| *bias *= 2.0);
+        for bias in bias {
+            *bias *= 2.0;
+        }
     }
 }

@@ -72,7 +72,9 @@ impl Problem<'_> {
             *gradient = *gradient * scale + l2 * weight;
             squares += weight * weight;
         }
-        bias.iter_mut().for_each(|gradient| *gradient *= scale);
+        for gradient in bias {
+            *gradient *= scale;
+        }
         loss * scale + 0.5 * l2 * squares
     }
 
