@@ -118,7 +118,7 @@ fn digits_reach_the_objective_and_accuracy_of_scikit_learn() {
         let minimum = minimize(
             vec![0.0; problem.parameter_count()],
             Stopping {
-                gradient_tolerance: 2e-6,
+                gradient_tolerance: 1e-6,
                 max_iterations: 500,
             },
             |point, gradient| problem.evaluate(&rows, 100, l2, point, gradient),

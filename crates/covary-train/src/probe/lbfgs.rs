@@ -10,8 +10,8 @@ const MEMORY: usize = 12;
 const SUFFICIENT_DECREASE: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
 const LINE_SEARCH_EVALUATIONS: usize = 30;
-/// What an evaluation with f32 products is uncertain by, in units of 1 + value; an increase within it counts as decrease.
-const VALUE_ROUNDING: f64 = 1e-7;
+/// What rounding leaves of a difference of values, in units of 1 + value; an increase within it counts as decrease.
+const VALUE_ROUNDING: f64 = 1e-13;
 
 /// When to stop.
 #[derive(Clone, Copy, Debug)]
