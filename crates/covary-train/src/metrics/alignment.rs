@@ -1,4 +1,4 @@
-//! `mean_i ‖ẑ_i − ẑ′_i‖²`, ẑ and ẑ′ two views of the same images divided by their norms (Wang & Isola 2020, eq. 4 with α = 2).
+//! `mean_i ‖ẑ_i − ẑ′_i‖²`, ẑ and ẑ′ two views of the same images divided by their norms (Wang & Isola 2020, α = 2).
 //!
 //! Undefined for a sample of one view.
 
@@ -6,7 +6,6 @@ use super::sample::unit_rows;
 use super::{CollapseMetric, Invariances, Sample};
 use crate::embeddings::EmbeddingError;
 
-/// See the module's formula.
 #[derive(Debug)]
 pub(super) struct Alignment;
 

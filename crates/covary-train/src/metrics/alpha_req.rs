@@ -10,7 +10,6 @@ use crate::embeddings::EmbeddingError;
 const FITTED: usize = 64;
 const ROUNDING: f64 = 1e-12;
 
-/// See the module's formula.
 #[derive(Debug)]
 pub(super) struct AlphaReq;
 

@@ -7,7 +7,6 @@ use super::sample::exponential_entropy;
 use super::{CollapseMetric, Invariances, Sample};
 use crate::embeddings::EmbeddingError;
 
-/// See the module's formula.
 #[derive(Debug)]
 pub(super) struct EffectiveRank;
 

@@ -1,11 +1,10 @@
-//! `mean_{i≠j} |ρ_ij|` of the columns (Bardes et al. 2022, appendix D.3). A constant column correlates with nothing.
+//! `mean_{i≠j} |ρ_ij|` of the columns (Bardes et al. 2022, eq. 9). A constant column correlates with nothing.
 //!
 //! 0 by convention for constant embeddings. Undefined for embeddings of width 1.
 
 use super::{CollapseMetric, Invariances, Sample};
 use crate::embeddings::EmbeddingError;
 
-/// See the module's formula.
 #[derive(Debug)]
 pub(super) struct MeanAbsOffDiagonalCorrelation;
 

@@ -5,7 +5,6 @@
 use super::{CollapseMetric, Invariances, Sample};
 use crate::embeddings::EmbeddingError;
 
-/// See the module's formula.
 #[derive(Debug)]
 pub(super) struct ParticipationRatio;
 

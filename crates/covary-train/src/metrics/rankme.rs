@@ -1,4 +1,4 @@
-//! `exp(−Σ p log p)`, `p = σ / Σ σ + 1e-7`, σ the singular values of the uncentred embeddings (Garrido et al. 2023, eq. 2;
+//! `exp(−Σ p log p)`, `p = σ / Σ σ + 1e-7`, σ the singular values of the uncentred embeddings (Garrido et al. 2023;
 //! stable-pretraining has 1e-5, which lifts a rank-one set of width 2048 to 1.27).
 //!
 //! Undefined if all embeddings are 0.
@@ -7,7 +7,6 @@ use super::sample::exponential_entropy;
 use super::{CollapseMetric, Invariances, Sample};
 use crate::embeddings::EmbeddingError;
 
-/// See the module's formula.
 #[derive(Debug)]
 pub(super) struct RankMe;
 

@@ -13,9 +13,9 @@ use rayon::prelude::*;
 
 use crate::embeddings::{EmbeddingError, Embeddings, product};
 
-/// Share of the mean square that variance must exceed for embeddings not to count as constant: far below what one f32
-/// rounding of every value leaves, 3e-15.
-const CONSTANT: f64 = 1e-15;
+/// Share of the mean square that variance must exceed for embeddings not to count as constant; rounding equal numbers to
+/// f32 leaves at most (2⁻²⁴)² = 3.6e-15.
+const CONSTANT: f64 = 1e-14;
 const PANEL: usize = 64;
 
 /// Embeddings under measurement. The cost of uniformity grows with the square of the rows, that of the spectra with the

@@ -1,4 +1,4 @@
-//! `mean_j std_i ẑ[i, j]`, ẑ the rows divided by their norm, std with divisor n − 1 (Chen & He 2021, section 4.1; lightly).
+//! `mean_j std_i ẑ[i, j]`, ẑ the rows divided by their norm, std with divisor n − 1 (Chen & He 2021; lightly; Bardes et al. 2022, appendix D.8).
 //!
 //! 1/√d for isotropic embeddings, 0 at complete collapse; blind to embeddings that use few dimensions. Always defined.
 
@@ -6,7 +6,6 @@ use super::sample::column_means;
 use super::{CollapseMetric, Invariances, Sample};
 use crate::embeddings::EmbeddingError;
 
-/// See the module's formula.
 #[derive(Debug)]
 pub(super) struct StdOfL2Normalized;
 

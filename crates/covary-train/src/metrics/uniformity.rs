@@ -1,4 +1,4 @@
-//! `log mean_{i<j} exp(−2 ‖ẑ_i − ẑ_j‖²)`, ẑ the rows divided by their norm (Wang & Isola 2020, eq. 5 with t = 2).
+//! `log mean_{i<j} exp(−2 ‖ẑ_i − ẑ_j‖²)`, ẑ the rows divided by their norm (Wang & Isola 2020, t = 2).
 //!
 //! O(n² d): [`crate::Embeddings::first`] bounds n. Always defined.
 
@@ -10,7 +10,6 @@ use crate::embeddings::{EmbeddingError, product};
 
 const BLOCK: usize = 64;
 
-/// See the module's formula.
 #[derive(Debug)]
 pub(super) struct Uniformity;
 

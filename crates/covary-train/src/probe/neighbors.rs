@@ -1,7 +1,7 @@
 //! Weighted nearest-neighbour classifier on l2-normalised embeddings.
 //!
 //! Each of the k most similar training rows votes for its class with weight `exp(s / τ)`, s the cosine similarity, τ = 0.1
-//! (Wu et al. 2018, "Unsupervised feature learning via non-parametric instance discrimination", section 3.4). Of equally
+//! (Wu et al. 2018, "Unsupervised feature learning via non-parametric instance discrimination"). Of equally
 //! similar rows the one with the lower index comes first, of equal votes the lower class wins.
 
 use std::cmp::Ordering;

@@ -1,7 +1,7 @@
 //! Initial inverse Hessian for the linear probe's minimiser.
 //!
 //! The Hessian of multinomial logistic regression is bounded by `½ (I − 11ᵀ/K) ⊗ Σ + λI`, Σ the second moments of the
-//! features (Böhning, "Multinomial logistic regression algorithm", 1992, eq. 3.1). Its feature part,
+//! features (Böhning 1992, "Multinomial logistic regression algorithm"). Its feature part,
 //! `(½ Σ + (λ + δ) I)⁻¹` for each class, makes the number of iterations nearly independent of how ill-conditioned Σ is. It changes
 //! the path, not the optimum; δ keeps directions without variance from amplifying rounding.
 
