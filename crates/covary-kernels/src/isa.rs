@@ -46,7 +46,8 @@ impl Isa {
     pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            let avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+            let avx2 =
+                std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
             let avx512 = avx2
                 && std::is_x86_feature_detected!("avx512f")
                 && std::is_x86_feature_detected!("avx512bw")
@@ -67,7 +68,10 @@ impl Isa {
 
     /// The instruction sets of this processor, least capable first.
     pub fn available() -> Vec<Self> {
-        Self::ALL.into_iter().filter(|isa| isa.is_available()).collect()
+        Self::ALL
+            .into_iter()
+            .filter(|isa| isa.is_available())
+            .collect()
     }
 
     /// The one that `name` asks for, or the most capable one for `None`.
@@ -76,13 +80,19 @@ impl Isa {
     /// [`IsaError`] for an unknown name or one that this processor lacks.
     pub fn choose(name: Option<&str>) -> Result<Self, IsaError> {
         let Some(name) = name else {
-            return Ok(*Self::available().last().expect("portable is always available"));
+            return Ok(*Self::available()
+                .last()
+                .expect("portable is always available"));
         };
         let isa = Self::ALL
             .into_iter()
             .find(|isa| isa.name() == name)
             .ok_or_else(|| IsaError::Unknown(name.to_owned()))?;
-        if isa.is_available() { Ok(isa) } else { Err(IsaError::Unavailable(isa.name())) }
+        if isa.is_available() {
+            Ok(isa)
+        } else {
+            Err(IsaError::Unavailable(isa.name()))
+        }
     }
 
     /// The one that `COVARY_ISA` asks for or the best available, decided at the first call.
@@ -103,10 +113,16 @@ mod tests {
 
     #[test]
     fn unknown_and_missing_names_are_told_apart() {
-        assert_eq!(Isa::choose(Some("sse9")), Err(IsaError::Unknown("sse9".to_owned())));
+        assert_eq!(
+            Isa::choose(Some("sse9")),
+            Err(IsaError::Unknown("sse9".to_owned()))
+        );
         assert_eq!(Isa::choose(Some("portable")), Ok(Isa::Portable));
         for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {
-            assert_eq!(Isa::choose(Some(isa.name())), Err(IsaError::Unavailable(isa.name())));
+            assert_eq!(
+                Isa::choose(Some(isa.name())),
+                Err(IsaError::Unavailable(isa.name()))
+            );
         }
     }
 
