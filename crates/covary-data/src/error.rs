@@ -26,11 +26,13 @@ pub enum DataError {
         /// Names of the formats, separated by commas.
         known: String,
     },
-    /// The data have no test part.
-    #[error("{} has no test split", path.display())]
-    NoTestSplit {
+    /// The data lack a part.
+    #[error("{} has no {split} split", path.display())]
+    MissingSplit {
         /// The path as given.
         path: PathBuf,
+        /// `train` or `test`.
+        split: &'static str,
     },
     /// A file whose structure is broken: truncated, or not what its name says.
     #[error("{} cannot be read as {format}: {reason}", path.display())]
@@ -68,10 +70,10 @@ pub enum DataError {
         /// Number of classes.
         classes: usize,
     },
-    /// Some rows have a label and others none.
-    #[error("{location} has no label, other rows of the file have one")]
+    /// Some rows or files have labels and others none.
+    #[error("{location} has no label, others have one")]
     MissingLabel {
-        /// File and row.
+        /// File, and row where other rows of the file have labels.
         location: String,
     },
     /// A downloaded file is not the published one.
@@ -130,14 +132,16 @@ impl DataError {
             Self::UnknownFormat { .. } => {
                 Some("give a parquet file, a .tar.gz of CIFAR's binary version, or a folder")
             }
-            Self::NoTestSplit { .. } => {
-                Some("add test-*.parquet, or put the images into train/ and test/ folders")
+            Self::MissingSplit { .. } => {
+                Some("expected train-*.parquet and test-*.parquet, or train/ and test/ folders")
             }
             Self::BrokenFile { .. } => Some("the file may be truncated: copy or download it again"),
             Self::CorruptImage { .. } => {
                 Some("replace the image, or skip corrupt images with data.skip_corrupt = true")
             }
-            Self::WrongChecksum { .. } => Some("the broken file was removed; download again"),
+            Self::WrongChecksum { .. } => {
+                Some("delete the file if it is still there, and download again")
+            }
             Self::Download { .. } => {
                 Some("run the same command again, it resumes where it stopped")
             }

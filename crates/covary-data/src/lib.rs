@@ -5,8 +5,10 @@
 
 mod augment;
 mod dataset;
+mod download;
 mod error;
 mod loader;
+mod preview;
 pub mod rng;
 
 pub use augment::{
@@ -16,5 +18,7 @@ pub use augment::{
 pub use dataset::{
     Dataset, FORMATS, Format, Image, ImageSize, ReadOptions, SkippedImage, Split, open,
 };
+pub use download::{Archive, DOWNLOADS, FetchOptions, Progress, fetch};
 pub use error::DataError;
 pub use loader::{EvaluationImages, HoldOut, Loader, LoaderConfig, hold_out};
+pub use preview::{PreviewOptions, preview};

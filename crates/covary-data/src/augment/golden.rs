@@ -128,16 +128,11 @@ fn colours_agree_with_torchvision() {
 fn other_operations_agree_with_torchvision() {
     on_whole_image("grayscale", |planes| Greyscale::apply(Grey, planes));
     on_whole_image("solarize_128", |planes| {
-        Solarise::apply(Threshold(128.0), planes)
+        Solarise::apply(Threshold(128.0), planes);
     });
     on_whole_image("hflip", |planes| HorizontalFlip::apply(Flip, planes));
     on_whole_image("blur_k3_sigma0.8", |planes| {
-        GaussianBlur::apply(
-            Gaussian {
-                radius: 1,
-                sigma: 0.8,
-            },
-            planes,
-        )
+        let (radius, sigma) = (1, 0.8);
+        GaussianBlur::apply(Gaussian { radius, sigma }, planes);
     });
 }

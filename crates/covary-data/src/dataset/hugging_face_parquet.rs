@@ -64,28 +64,32 @@ fn read(path: &Path, split: Split, options: ReadOptions) -> Result<Dataset, Data
         (false, _) => files(path, split.as_str()),
     };
     if files.is_empty() {
-        let path = path.to_path_buf();
-        return Err(match split {
-            Split::Train => DataError::EmptyFolder { path },
-            Split::Test => DataError::NoTestSplit { path },
+        return Err(DataError::MissingSplit {
+            path: path.to_path_buf(),
+            split: split.as_str(),
         });
     }
     let mut decoded = Vec::new();
     let mut labels = Vec::new();
+    let mut unlabeled = None;
     let mut class_names = Vec::new();
     for file in &files {
         let rows = Rows::read(file)?;
         decoded.extend(decode::decode_all(&rows.images, options, &|row| {
             locate(file, row)
         })?);
-        labels.extend(
-            rows.labels
-                .map(|labels| check_labels(file, &labels, rows.class_names.len()))
-                .transpose()?,
-        );
+        match rows.labels {
+            Some(found) => labels.push(check_labels(file, &found, rows.class_names.len())?),
+            None => unlabeled = Some(file),
+        }
         class_names = rows.class_names;
     }
-    let labels = (labels.len() == files.len()).then(|| labels.concat());
+    if let (Some(file), false) = (unlabeled, labels.is_empty()) {
+        return Err(DataError::MissingLabel {
+            location: file.display().to_string(),
+        });
+    }
+    let labels = (!labels.is_empty()).then(|| labels.concat());
     if labels.is_none() {
         class_names.clear();
     } else if class_names.is_empty() {

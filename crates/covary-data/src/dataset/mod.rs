@@ -3,16 +3,24 @@
 //! Every reader of [`FORMATS`] ends in a [`Dataset`]. A new format is one file beside this one that defines a [`Format`] and one
 //! line in [`FORMATS`].
 
+mod cifar_binary;
 mod decode;
 mod hugging_face_parquet;
+mod image_folder;
 mod name;
+mod synthetic;
 
 use std::path::Path;
 
 use crate::DataError;
 
 /// Readers in the order in which they look at a path; the first that recognises it reads it.
-pub static FORMATS: &[&Format] = &[&hugging_face_parquet::FORMAT];
+pub static FORMATS: &[&Format] = &[
+    &hugging_face_parquet::FORMAT,
+    &cifar_binary::FORMAT,
+    &image_folder::FORMAT,
+    &synthetic::FORMAT,
+];
 
 /// A way in which images lie on disk.
 #[derive(Debug)]
@@ -98,7 +106,7 @@ pub struct Dataset {
 ///
 /// # Errors
 /// [`DataError::MissingPath`], [`DataError::EmptyFolder`] and [`DataError::UnknownFormat`] before anything is read;
-/// [`DataError::NoTestSplit`]; whatever the reader finds broken.
+/// [`DataError::MissingSplit`]; whatever the reader finds broken.
 pub fn open(path: &Path, split: Split, options: ReadOptions) -> Result<Dataset, DataError> {
     if let Some(format) = FORMATS.iter().find(|format| (format.recognises)(path)) {
         return (format.read)(path, split, options);

@@ -1,4 +1,4 @@
-//! What reports call the data at a path: the `name` in a `dataset.toml` beside them, or else the folder's or file's own name.
+//! What reports call the data at a path: the `name` in a `dataset.toml` beside them, if there is one.
 //!
 //! A re-encoded CIFAR-10 is not CIFAR-10, and neither file names nor class names tell them apart; so whoever makes a copy
 //! says what it is in one line: `name = "CIFAR-10 (JPEG)"`.
@@ -15,9 +15,11 @@ struct Description {
     name: String,
 }
 
+/// The name that the data give themselves.
+///
 /// # Errors
-/// [`DataError::BrokenFile`] if there is a `dataset.toml` without a name.
-pub(super) fn of(path: &Path) -> Result<String, DataError> {
+/// [`DataError::BrokenFile`] if there is a `dataset.toml` that does not hold a name and nothing else.
+pub(super) fn described(path: &Path) -> Result<Option<String>, DataError> {
     let folder = if path.is_dir() {
         Some(path)
     } else {
@@ -27,21 +29,28 @@ pub(super) fn of(path: &Path) -> Result<String, DataError> {
         .map(|folder| folder.join("dataset.toml"))
         .filter(|file| file.is_file())
     else {
-        return Ok(own_name(path));
+        return Ok(None);
     };
-    toml::from_str::<Description>(&fs_err::read_to_string(&file)?)
-        .map(|description| description.name)
-        .map_err(|error| DataError::BrokenFile {
+    match toml::from_str::<Description>(&fs_err::read_to_string(&file)?) {
+        Ok(description) => Ok(Some(description.name)),
+        Err(error) => Err(DataError::BrokenFile {
             path: file,
             format: "TOML with a name",
             reason: error.message().to_owned(),
-        })
+        }),
+    }
 }
 
-fn own_name(path: &Path) -> String {
-    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    absolute.file_name().map_or_else(
-        || absolute.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    )
+/// The name that the data give themselves, or else the folder's or file's own.
+///
+/// # Errors
+/// As [`described`].
+pub(super) fn of(path: &Path) -> Result<String, DataError> {
+    Ok(described(path)?.unwrap_or_else(|| {
+        let absolute = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        absolute.file_name().map_or_else(
+            || absolute.display().to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        )
+    }))
 }
