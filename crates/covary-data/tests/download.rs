@@ -1,4 +1,5 @@
 //! Downloads from a local server that misbehaves in the ways servers do.
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -123,7 +124,7 @@ fn a_broken_download_is_resumed_where_it_stopped() {
     let mut seen = Vec::new();
     let path = archive()
         .fetch(&folder.path().join("new"), &options, &mut |progress| {
-            seen.push(progress)
+            seen.push(progress);
         })
         .unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), content());

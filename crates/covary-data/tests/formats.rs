@@ -1,4 +1,5 @@
 //! CIFAR's binary version, image folders, generated images, and paths that hold none of them.
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod fixtures;
 
@@ -21,9 +22,8 @@ fn record(labels: &[u8], picture: &RgbImage) -> Vec<u8> {
 
 /// File names and contents of a small data set in the layout of CIFAR-10 or CIFAR-100.
 fn cifar(classes: usize) -> Vec<(String, Vec<u8>)> {
-    let names: String = (0..classes)
-        .map(|class| format!("class{class}\n"))
-        .collect();
+    let names: Vec<String> = (0..classes).map(|class| format!("class{class}")).collect();
+    let names = names.join("\n").into_bytes();
     if classes == 10 {
         let batch = |batch: u8| {
             (
@@ -36,10 +36,7 @@ fn cifar(classes: usize) -> Vec<(String, Vec<u8>)> {
             "test_batch.bin".to_owned(),
             record(&[9], &picture(32, 32, 99)),
         ));
-        files.push((
-            "batches.meta.txt".to_owned(),
-            format!("{names}\n").into_bytes(),
-        ));
+        files.push(("batches.meta.txt".to_owned(), names));
         files
     } else {
         vec![
@@ -52,7 +49,7 @@ fn cifar(classes: usize) -> Vec<(String, Vec<u8>)> {
                 .concat(),
             ),
             ("test.bin".to_owned(), record(&[0, 50], &picture(32, 32, 3))),
-            ("fine_label_names.txt".to_owned(), names.into_bytes()),
+            ("fine_label_names.txt".to_owned(), names),
         ]
     }
 }

@@ -1,4 +1,5 @@
 //! Hugging Face parquet: the bundled CIFAR-10, files of other shapes, and damaged files.
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod fixtures;
 
@@ -8,7 +9,7 @@ use std::{
 };
 
 use covary_data::{DataError, Dataset, ReadOptions, Split, open};
-use fixtures::{encode, picture, write_parquet};
+use fixtures::{encode, picture};
 use image::ImageFormat;
 use parquet::{
     data_type::{ByteArray, ByteArrayType, Int64Type},

@@ -161,3 +161,69 @@ fn blur_columns(plane: &mut [f32], size: usize, weights: &[f32], spare: &mut [f3
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::stream;
+
+    #[test]
+    fn two_passes_are_the_two_dimensional_convolution() {
+        const SIZE: usize = 16;
+        let (radius, sigma) = (6, 1.7_f32);
+        let mut planes = Planes::default();
+        planes.resize(SIZE);
+        let levels: Vec<f32> = (0..3 * SIZE * SIZE)
+            .map(|i| ((i * 7919) % 256) as f32)
+            .collect();
+        planes.values_mut().copy_from_slice(&levels);
+        GaussianBlur::apply(Gaussian { radius, sigma }, &mut planes);
+        let mirror = |i: i64| if i < 0 { -i } else if i >= 16 { 30 - i } else { i } as usize;
+        let weight = |x: i64| (-0.5 * (x as f64 / f64::from(sigma)).powi(2)).exp();
+        let reach = -(radius as i64)..=radius as i64;
+        let total: f64 = reach.clone().map(weight).sum();
+        for (position, &value) in planes.values_mut().iter().enumerate() {
+            let (plane, y, x) = (
+                position / 256,
+                (position / 16 % 16) as i64,
+                (position % 16) as i64,
+            );
+            let mut expected = 0.0;
+            for dy in reach.clone() {
+                for dx in reach.clone() {
+                    let level = levels[plane * 256 + mirror(y + dy) * 16 + mirror(x + dx)];
+                    expected += weight(dy) * weight(dx) / (total * total) * f64::from(level);
+                }
+            }
+            assert!(
+                (f64::from(value) - expected).abs() < 1e-3,
+                "{value}, expected {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn sigma_is_uniform_in_its_range() {
+        const DRAWS: u64 = 20_000;
+        let config = GaussianBlur {
+            probability: 1.0,
+            ..GaussianBlur::default()
+        };
+        let sigma = |index| f64::from(config.draw(&mut stream(3, 0, index, 0)).unwrap().sigma);
+        let sigmas: Vec<f64> = (0..DRAWS).map(sigma).collect();
+        assert!(sigmas.iter().all(|sigma| (0.1..2.000_001).contains(sigma)));
+        let mean = sigmas.iter().sum::<f64>() / DRAWS as f64;
+        let variance = sigmas
+            .iter()
+            .map(|sigma| (sigma - 1.05).powi(2))
+            .sum::<f64>()
+            / DRAWS as f64;
+        // five standard errors; (x - mean)^2 of a uniform variable of width w deviates by w^2 sqrt(1/80 - 1/144)
+        let error = |deviation: f64| 5.0 * deviation / (DRAWS as f64).sqrt();
+        assert!((mean - 1.05).abs() < error(1.9 / 12_f64.sqrt()), "{mean}");
+        assert!(
+            (variance - 3.61 / 12.0).abs() < error(3.61 * (1.0_f64 / 80.0 - 1.0 / 144.0).sqrt()),
+            "{variance}"
+        );
+    }
+}

@@ -141,3 +141,107 @@ fn mean(plane: &[f32]) -> f32 {
     }
     (sums.iter().sum::<f32>() + rest.iter().sum::<f32>()) / plane.len() as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::stream;
+
+    const DRAWS: usize = 20_000;
+
+    fn draws(config: &ColourJitter) -> Vec<[JitterStep; 4]> {
+        (0..DRAWS as u64)
+            .filter_map(|index| config.draw(&mut stream(2, 0, index, 1)))
+            .collect()
+    }
+
+    /// Position in torchvision's list, and the factor.
+    fn parts(step: JitterStep) -> (usize, f64) {
+        match step {
+            JitterStep::Brightness(factor) => (0, f64::from(factor)),
+            JitterStep::Contrast(factor) => (1, f64::from(factor)),
+            JitterStep::Saturation(factor) => (2, f64::from(factor)),
+            JitterStep::Hue(shift) => (3, f64::from(shift)),
+        }
+    }
+
+    #[test]
+    fn factors_are_uniform_in_their_ranges() {
+        let config = ColourJitter {
+            saturation: 1.5,
+            ..ColourJitter::default()
+        };
+        let draws = draws(&config);
+        let ranges = [(0.6, 1.4), (0.6, 1.4), (0.0, 2.5), (-0.1, 0.1)];
+        for (kind, (low, high)) in ranges.into_iter().enumerate() {
+            let of_kind = |steps: &[JitterStep; 4]| {
+                steps
+                    .iter()
+                    .map(|&step| parts(step))
+                    .find(|part| part.0 == kind)
+            };
+            let positions: Vec<f64> = draws
+                .iter()
+                .filter_map(of_kind)
+                .map(|(_, f)| (f - low) / (high - low))
+                .collect();
+            assert_eq!(positions.len(), draws.len());
+            assert!(
+                positions
+                    .iter()
+                    .all(|position| (-1e-6..=1.0 + 1e-6).contains(position))
+            );
+            // Kolmogorov and Smirnov: the largest distance exceeds 2.23 / sqrt(n) in 1 of 10,000 cases
+            let mut sorted = positions;
+            sorted.sort_by(f64::total_cmp);
+            let n = sorted.len() as f64;
+            let distance = sorted
+                .iter()
+                .enumerate()
+                .map(|(i, p)| (p - i as f64 / n).abs())
+                .fold(0.0, f64::max);
+            assert!(distance < 2.23 / n.sqrt(), "step {kind}: {distance}");
+        }
+    }
+
+    #[test]
+    fn each_of_the_24_orders_is_as_likely() {
+        let draws = draws(&ColourJitter {
+            probability: 1.0,
+            ..ColourJitter::default()
+        });
+        let mut counts = std::collections::BTreeMap::new();
+        for steps in &draws {
+            *counts
+                .entry(steps.map(|step| parts(step).0))
+                .or_insert(0_u32) += 1;
+        }
+        assert_eq!(counts.len(), 24);
+        // chi-square with 23 degrees of freedom: 99.99 % lie below 56.6
+        let expected = DRAWS as f64 / 24.0;
+        let chi_square: f64 = counts
+            .values()
+            .map(|&c| (f64::from(c) - expected).powi(2) / expected)
+            .sum();
+        assert!(chi_square < 56.6, "{chi_square}");
+    }
+
+    #[test]
+    fn zero_strengths_leave_the_image_alone() {
+        let config = ColourJitter {
+            probability: 1.0,
+            brightness: 0.0,
+            contrast: 0.0,
+            saturation: 0.0,
+            hue: 0.0,
+        };
+        let mut planes = Planes::default();
+        planes.resize(16);
+        let levels: Vec<f32> = (0..3 * 256).map(|i| ((i * 7919) % 256) as f32).collect();
+        planes.values_mut().copy_from_slice(&levels);
+        ColourJitter::apply(config.draw(&mut stream(0, 0, 0, 0)).unwrap(), &mut planes);
+        for (value, level) in planes.values_mut().iter().zip(levels) {
+            assert!((*value - level).abs() < 1e-3, "{value} for {level}");
+        }
+    }
+}

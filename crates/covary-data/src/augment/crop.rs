@@ -100,3 +100,140 @@ impl RandomResizedCrop {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::stream;
+
+    const DRAWS: usize = 20_000;
+
+    /// Mean of `values` within five standard errors of `expected`, and the extremes within `range`.
+    fn assert_mean(values: &[f64], expected: f64, deviation: f64, range: (f64, f64)) {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let tolerance = 5.0 * deviation / (values.len() as f64).sqrt();
+        assert!(
+            (mean - expected).abs() < tolerance,
+            "mean {mean}, expected {expected} +- {tolerance}"
+        );
+        let extremes = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| {
+            (low.min(v), high.max(v))
+        });
+        assert!(
+            extremes.0 >= range.0 && extremes.1 <= range.1,
+            "{extremes:?} not within {range:?}"
+        );
+    }
+
+    fn draws(config: &RandomResizedCrop, side: usize) -> Vec<Region> {
+        let image = ImageSize {
+            height: side,
+            width: side,
+        };
+        (0..DRAWS as u64)
+            .map(|index| config.draw(&mut stream(1, 0, index, 0), image))
+            .collect()
+    }
+
+    #[test]
+    fn area_is_uniform_and_ratio_log_uniform() {
+        // half the image at most, so that every rectangle fits at the first attempt; large, so that rounding does not show
+        let config = RandomResizedCrop {
+            scale: (0.1, 0.5),
+            ..RandomResizedCrop::default()
+        };
+        let side = 10_000;
+        let regions = draws(&config, side);
+        let areas: Vec<f64> = regions
+            .iter()
+            .map(|r| (r.height * r.width) as f64 / (side * side) as f64)
+            .collect();
+        assert_mean(&areas, 0.3, 0.4 / 12_f64.sqrt(), (0.0999, 0.5001));
+        let squares: Vec<f64> = areas.iter().map(|area| (area - 0.3).powi(2)).collect();
+        // a uniform variable of width w has (x - mean)^2 with mean w^2/12 and standard deviation w^2 sqrt(1/80 - 1/144)
+        assert_mean(
+            &squares,
+            0.16 / 12.0,
+            0.16 * (1.0_f64 / 80.0 - 1.0 / 144.0).sqrt(),
+            (0.0, 0.0401),
+        );
+        let width = 2.0 * (4.0_f64 / 3.0).ln();
+        let ratios: Vec<f64> = regions
+            .iter()
+            .map(|r| (r.width as f64 / r.height as f64).ln())
+            .collect();
+        assert_mean(
+            &ratios,
+            0.0,
+            width / 12_f64.sqrt(),
+            (-width / 2.0 - 1e-3, width / 2.0 + 1e-3),
+        );
+        let squares: Vec<f64> = ratios.iter().map(|ratio| ratio.powi(2)).collect();
+        assert_mean(
+            &squares,
+            width * width / 12.0,
+            width * width * (1.0_f64 / 80.0 - 1.0 / 144.0).sqrt(),
+            (0.0, 1.0),
+        );
+    }
+
+    #[test]
+    fn place_is_uniform_over_all_that_fit() {
+        let config = RandomResizedCrop::default();
+        for region in draws(&config, 32) {
+            assert!(
+                region.top + region.height <= 32 && region.left + region.width <= 32,
+                "{region:?}"
+            );
+        }
+        let exact = RandomResizedCrop {
+            scale: (0.25, 0.25),
+            ratio: (1.0, 1.0),
+            ..config
+        };
+        let mut counts = [[0_u32; 17]; 2];
+        for region in draws(&exact, 32) {
+            assert_eq!((region.height, region.width), (16, 16));
+            counts[0][region.top] += 1;
+            counts[1][region.left] += 1;
+        }
+        // chi-square with 16 degrees of freedom: 99.99 % lie below 45.9
+        let expected = DRAWS as f64 / 17.0;
+        for counts in counts {
+            let chi_square: f64 = counts
+                .iter()
+                .map(|&c| (f64::from(c) - expected).powi(2) / expected)
+                .sum();
+            assert!(chi_square < 45.9, "{counts:?}: {chi_square}");
+        }
+    }
+
+    #[test]
+    fn an_image_that_nothing_fits_gives_its_largest_centre() {
+        let config = RandomResizedCrop {
+            scale: (1.0, 1.0),
+            ratio: (1.0, 1.0),
+            ..RandomResizedCrop::default()
+        };
+        let draw =
+            |height, width| config.draw(&mut stream(0, 0, 0, 0), ImageSize { height, width });
+        assert_eq!(
+            draw(40, 100),
+            Region {
+                top: 0,
+                left: 30,
+                height: 40,
+                width: 40
+            }
+        );
+        assert_eq!(
+            draw(100, 40),
+            Region {
+                top: 30,
+                left: 0,
+                height: 40,
+                width: 40
+            }
+        );
+    }
+}

@@ -250,3 +250,115 @@ impl Augmenter {
         config.normalise.write(&self.planes, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::stream;
+
+    #[test]
+    fn steps_happen_with_their_probabilities() {
+        const DRAWS: u64 = 20_000;
+        let config = AugmentConfig::byol().view_b;
+        let mut counts = [0_u32; 5];
+        for index in 0..DRAWS {
+            let random = &mut stream(0, 0, index, 1);
+            counts[0] += u32::from(config.flip.draw(random).is_some());
+            counts[1] += u32::from(config.colour_jitter.draw(random).is_some());
+            counts[2] += u32::from(config.greyscale.draw(random).is_some());
+            counts[3] += u32::from(config.blur.draw(random).is_some());
+            counts[4] += u32::from(config.solarise.draw(random).is_some());
+        }
+        for (count, p) in counts.into_iter().zip([0.5, 0.8, 0.2, 0.1, 0.2_f64]) {
+            let frequency = f64::from(count) / DRAWS as f64;
+            let tolerance = 5.0 * (p * (1.0 - p) / DRAWS as f64).sqrt();
+            assert!(
+                (frequency - p).abs() < tolerance,
+                "{frequency}, expected {p} +- {tolerance}"
+            );
+        }
+    }
+
+    #[test]
+    fn certain_and_impossible_steps_are_so() {
+        let mut random = stream(0, 0, 0, 0);
+        let flip = |probability| HorizontalFlip { probability };
+        assert!((0..1000).all(|_| flip(1.0).draw(&mut random).is_some()));
+        assert!((0..1000).all(|_| flip(0.0).draw(&mut random).is_none()));
+    }
+
+    #[test]
+    fn a_configuration_survives_toml() {
+        let config = AugmentConfig::byol();
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<AugmentConfig>(&text).unwrap(), config);
+        assert_eq!(
+            toml::from_str::<AugmentConfig>("").unwrap(),
+            AugmentConfig::default()
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_at_every_level() {
+        for text in [
+            "sise = 32",
+            "view_a.blurr = {}",
+            "view_a.crop.scales = [0.1, 1]",
+            "normalise.means = [0, 0, 0]",
+        ] {
+            assert!(toml::from_str::<AugmentConfig>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_key() {
+        for (text, key) in [
+            ("size = 0", "augment.size"),
+            ("normalise.std = [1, 0, 1]", "augment.normalise.std"),
+            (
+                "view_a.crop.scale = [0.0, 1.0]",
+                "augment.view_a.crop.scale",
+            ),
+            (
+                "view_a.crop.scale = [0.9, 0.5]",
+                "augment.view_a.crop.scale",
+            ),
+            (
+                "view_a.crop.ratio = [0.5, inf]",
+                "augment.view_a.crop.ratio",
+            ),
+            (
+                "view_b.flip.probability = 1.5",
+                "augment.view_b.flip.probability",
+            ),
+            (
+                "view_b.flip.probability = nan",
+                "augment.view_b.flip.probability",
+            ),
+            (
+                "view_b.colour_jitter.brightness = -0.1",
+                "augment.view_b.colour_jitter.brightness",
+            ),
+            (
+                "view_a.blur.kernel_size = 4",
+                "augment.view_a.blur.kernel_size",
+            ),
+            ("size = 4", "augment.view_a.blur.kernel_size"),
+            (
+                "view_a.blur.sigma = [0.0, 2.0]",
+                "augment.view_a.blur.sigma",
+            ),
+            (
+                "view_a.solarise.threshold = 300",
+                "augment.view_a.solarise.threshold",
+            ),
+        ] {
+            let config: AugmentConfig = toml::from_str(text).unwrap();
+            let error = config.validate("augment").unwrap_err();
+            assert!(
+                matches!(&error, DataError::InvalidValue { key: found, .. } if found == key),
+                "{text}: {error}"
+            );
+        }
+    }
+}

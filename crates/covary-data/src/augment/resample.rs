@@ -237,3 +237,108 @@ fn weigh_rows(source: &[f32], stride: usize, weights: &[f32], out: &mut [f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resample(image: Image<'_>, filter: Filter, size: usize) -> Vec<f32> {
+        let mut planes = Planes::default();
+        planes.resize(size);
+        let region = Region {
+            top: 0,
+            left: 0,
+            height: image.height,
+            width: image.width,
+        };
+        Resampler::default().region(image, region, filter, &mut planes);
+        planes.values_mut().to_vec()
+    }
+
+    #[test]
+    fn a_constant_image_stays_constant_at_any_size() {
+        for (height, width) in [
+            (1, 1),
+            (1, 7),
+            (3, 2),
+            (13, 29),
+            (32, 32),
+            (33, 100),
+            (301, 257),
+        ] {
+            let pixels = vec![77; height * width * 3];
+            for filter in [Filter::Bilinear, Filter::Bicubic] {
+                for size in [1, 5, 32] {
+                    let values = resample(
+                        Image {
+                            height,
+                            width,
+                            pixels: &pixels,
+                        },
+                        filter,
+                        size,
+                    );
+                    assert!(
+                        values.iter().all(|value| (value - 77.0).abs() < 1e-3),
+                        "{height}x{width} to {size}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn shrinking_averages_away_from_the_border() {
+        // stripes one pixel wide: sampling without antialiasing would keep their contrast
+        let (height, width) = (64, 256);
+        let pixels: Vec<u8> = (0..height * width)
+            .flat_map(|pixel| [(pixel % 2 * 200) as u8; 3])
+            .collect();
+        for filter in [Filter::Bilinear, Filter::Bicubic] {
+            let values = resample(
+                Image {
+                    height,
+                    width,
+                    pixels: &pixels,
+                },
+                filter,
+                32,
+            );
+            for row in values.chunks_exact(32) {
+                assert!(
+                    row[2..30].iter().all(|value| (value - 100.0).abs() < 1.0),
+                    "{filter:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_ramp_stays_a_ramp_away_from_the_border() {
+        for (from, to) in [(64, 16), (16, 48)] {
+            let pixels: Vec<u8> = (0..from * from)
+                .flat_map(|pixel| [(pixel % from * 3) as u8; 3])
+                .collect();
+            for filter in [Filter::Bilinear, Filter::Bicubic] {
+                let values = resample(
+                    Image {
+                        height: from,
+                        width: from,
+                        pixels: &pixels,
+                    },
+                    filter,
+                    to,
+                );
+                let scale = from as f32 / to as f32;
+                for x in to / 4..to - to / 4 {
+                    let expected = 3.0 * ((x as f32 + 0.5) * scale - 0.5);
+                    assert!(
+                        (values[to + x] - expected).abs() < 1e-2,
+                        "{} for {expected}",
+                        values[to + x]
+                    );
+                }
+            }
+        }
+    }
+}
