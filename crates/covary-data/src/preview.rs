@@ -94,7 +94,7 @@ fn draw(
         for x in 0..size * scale {
             let pixel = &values[((y / scale) * size + x / scale) * 3..][..3];
             let colour = [0, 1, 2].map(|c| {
-                ((pixel[c] * std[c] + mean[c]) * 255.0)
+                ((f64::from(pixel[c]) * std[c] + mean[c]) * 255.0)
                     .round()
                     .clamp(0.0, 255.0) as u8
             });

@@ -48,18 +48,18 @@ pub(crate) fn permutation(n: usize, seed: u64, epoch: u64, purpose: Purpose) -> 
     order
 }
 
-/// Uniform on [0, 1), a multiple of 2^-24.
-pub(crate) fn unit(random: &mut Stream) -> f32 {
-    (random.next_u32() >> 8) as f32 / 16_777_216.0
+/// Uniform on [0, 1), a multiple of 2^-32.
+fn unit(random: &mut Stream) -> f64 {
+    f64::from(random.next_u32()) / 4_294_967_296.0
 }
 
 /// Uniform between `low` and `high`.
-pub(crate) fn uniform(random: &mut Stream, low: f32, high: f32) -> f32 {
+pub(crate) fn uniform(random: &mut Stream, low: f64, high: f64) -> f64 {
     low + (high - low) * unit(random)
 }
 
 /// True with probability `p`; draws one number whatever `p` is.
-pub(crate) fn happens(random: &mut Stream, p: f32) -> bool {
+pub(crate) fn happens(random: &mut Stream, p: f64) -> bool {
     unit(random) < p
 }
 

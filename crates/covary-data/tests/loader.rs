@@ -243,8 +243,11 @@ fn evaluation_images_are_the_pixels_normalised_in_order() {
             augment.normalise.mean[position % 3],
             augment.normalise.std[position % 3],
         );
-        let expected = (f32::from(pixel) / 255.0 - mean) / std;
-        assert!((value - expected).abs() < 1e-5, "{value} for {expected}");
+        let expected = (f64::from(pixel) / 255.0 - mean) / std;
+        assert!(
+            (f64::from(value) - expected).abs() < 1e-5,
+            "{value} for {expected}"
+        );
     }
 }
 
@@ -274,7 +277,7 @@ fn images_of_any_size_become_views_and_clean_images() {
     let mut out = Vec::new();
     EvaluationImages::new(&dataset, &augment, 6).fill(0, &mut out);
     let grey = |image: usize, x: usize| {
-        (out[image * VIEW + (16 * 32 + x) * 3] * augment.normalise.std[0]
+        (f64::from(out[image * VIEW + (16 * 32 + x) * 3]) * augment.normalise.std[0]
             + augment.normalise.mean[0])
             * 255.0
     };

@@ -20,11 +20,11 @@ const LARGEST_RADIUS: usize = 32;
 #[serde(deny_unknown_fields, default)]
 pub struct GaussianBlur {
     /// Probability, 0 to 1. Default 0.
-    pub probability: f32,
+    pub probability: f64,
     /// Taps of the kernel, odd, 1 to 65, at most 2 size - 1. Default 13.
     pub kernel_size: usize,
     /// Smallest and largest standard deviation in pixels, 0 < low ≤ high. Default (0.1, 2).
-    pub sigma: (f32, f32),
+    pub sigma: (f64, f64),
 }
 
 impl Default for GaussianBlur {
@@ -45,7 +45,7 @@ impl Augmentation for GaussianBlur {
         let sigma = uniform(random, self.sigma.0, self.sigma.1);
         happens.then_some(Gaussian {
             radius: self.kernel_size / 2,
-            sigma,
+            sigma: sigma as f32,
         })
     }
 

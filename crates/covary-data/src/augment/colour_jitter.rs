@@ -16,15 +16,15 @@ use crate::{
 #[serde(deny_unknown_fields, default)]
 pub struct ColourJitter {
     /// Probability that anything changes, 0 to 1. Default 0.8.
-    pub probability: f32,
+    pub probability: f64,
     /// Largest relative change of brightness, ≥ 0. Default 0.4.
-    pub brightness: f32,
+    pub brightness: f64,
     /// Largest relative change of contrast, ≥ 0. Default 0.4.
-    pub contrast: f32,
+    pub contrast: f64,
     /// Largest relative change of saturation, ≥ 0. Default 0.2.
-    pub saturation: f32,
+    pub saturation: f64,
     /// Largest shift of hue in turns, 0 to 0.5. Default 0.1.
-    pub hue: f32,
+    pub hue: f64,
 }
 
 impl Default for ColourJitter {
@@ -57,12 +57,13 @@ impl Augmentation for ColourJitter {
 
     fn draw(&self, random: &mut Stream) -> Option<[JitterStep; 4]> {
         let happens = happens(random, self.probability);
-        let mut factor = |strength: f32| uniform(random, (1.0 - strength).max(0.0), 1.0 + strength);
+        let mut factor =
+            |strength: f64| uniform(random, (1.0 - strength).max(0.0), 1.0 + strength) as f32;
         let mut steps = [
             JitterStep::Brightness(factor(self.brightness)),
             JitterStep::Contrast(factor(self.contrast)),
             JitterStep::Saturation(factor(self.saturation)),
-            JitterStep::Hue(uniform(random, -self.hue, self.hue)),
+            JitterStep::Hue(uniform(random, -self.hue, self.hue) as f32),
         ];
         for last in (1..steps.len()).rev() {
             steps.swap(last, below(random, last as u32 + 1) as usize);

@@ -22,9 +22,9 @@ const ATTEMPTS: usize = 10;
 #[serde(deny_unknown_fields, default)]
 pub struct RandomResizedCrop {
     /// Smallest and largest fraction of the image's area, 0 < low ≤ high ≤ 1. Default (0.2, 1).
-    pub scale: (f32, f32),
+    pub scale: (f64, f64),
     /// Smallest and largest width / height, 0 < low ≤ high. Default (3/4, 4/3).
-    pub ratio: (f32, f32),
+    pub ratio: (f64, f64),
     /// Interpolation. Default bilinear, `torchvision`'s default; solo-learn takes bicubic.
     pub filter: Filter,
 }
@@ -41,7 +41,7 @@ impl Default for RandomResizedCrop {
 
 impl RandomResizedCrop {
     pub(super) fn draw(&self, random: &mut Stream, image: ImageSize) -> Region {
-        let (height, width) = (image.height as f32, image.width as f32);
+        let (height, width) = (image.height as f64, image.width as f64);
         let log_ratio = (self.ratio.0.ln(), self.ratio.1.ln());
         for _ in 0..ATTEMPTS {
             let area = height * width * uniform(random, self.scale.0, self.scale.1);
@@ -68,7 +68,7 @@ impl RandomResizedCrop {
     }
 
     fn central(&self, image: ImageSize) -> Region {
-        let (rows, columns) = (image.height as f32, image.width as f32);
+        let (rows, columns) = (image.height as f64, image.width as f64);
         let (mut height, mut width) = (image.height, image.width);
         if columns / rows < self.ratio.0 {
             height = ((columns / self.ratio.0).round() as usize).clamp(1, height);

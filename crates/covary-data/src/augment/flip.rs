@@ -13,7 +13,7 @@ use crate::{
 #[serde(deny_unknown_fields, default)]
 pub struct HorizontalFlip {
     /// Probability, 0 to 1. Default 0.5.
-    pub probability: f32,
+    pub probability: f64,
 }
 
 impl Default for HorizontalFlip {

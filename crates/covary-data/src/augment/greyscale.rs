@@ -18,7 +18,7 @@ pub(super) fn grey(red: f32, green: f32, blue: f32) -> f32 {
 #[serde(deny_unknown_fields, default)]
 pub struct Greyscale {
     /// Probability, 0 to 1. Default 0.2.
-    pub probability: f32,
+    pub probability: f64,
 }
 
 impl Default for Greyscale {

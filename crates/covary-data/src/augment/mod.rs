@@ -43,18 +43,22 @@ trait Augmentation {
 
 /// Defines [`ViewConfig`] from the steps in their order.
 macro_rules! steps {
-    ($($(#[$doc:meta])* $field:ident: $step:ty,)*) => {
+    ($(#[doc = $about:literal] $field:ident: $step:ty,)*) => {
         /// How one view is made: random resized crop, then the other fields in their order.
         #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct ViewConfig {
             /// Random resized crop.
             pub crop: RandomResizedCrop,
-            $($(#[$doc])* pub $field: $step,)*
+            $(#[doc = $about] pub $field: $step,)*
         }
 
-        /// Names of the steps in their order.
-        pub static AUGMENTATIONS: &[&str] = &["crop", $(stringify!($field),)* "normalise"];
+        /// Keys of the steps in their order, each with one line on what it does.
+        pub static AUGMENTATIONS: &[(&str, &str)] = &[
+            ("crop", "Random rectangle, resampled to the size of the views."),
+            $((stringify!($field), $about.trim_ascii()),)*
+            ("normalise", "Mean and standard deviation of each channel."),
+        ];
 
         impl ViewConfig {
             fn change(&self, random: &mut Stream, planes: &mut Planes) {
@@ -73,15 +77,15 @@ macro_rules! steps {
 }
 
 steps! {
-    /// Horizontal flip.
+    /// Left and right change places.
     flip: HorizontalFlip,
-    /// Brightness, contrast, saturation and hue.
+    /// Brightness, contrast, saturation and hue change, in random order.
     colour_jitter: ColourJitter,
-    /// Greyscale.
+    /// Colour is removed.
     greyscale: Greyscale,
-    /// Gaussian blur.
+    /// Gaussian blur of random width.
     blur: GaussianBlur,
-    /// Solarisation.
+    /// Bright values are inverted.
     solarise: Solarise,
 }
 
@@ -181,7 +185,7 @@ impl Check<'_> {
         })
     }
 
-    fn probability(&self, value: f32) -> Result<(), DataError> {
+    fn probability(&self, value: f64) -> Result<(), DataError> {
         self.rule(
             "probability",
             value,

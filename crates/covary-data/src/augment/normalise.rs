@@ -10,9 +10,9 @@ use crate::DataError;
 #[serde(deny_unknown_fields, default)]
 pub struct Normalise {
     /// Mean of red, green, blue. Default (0.4914, 0.4822, 0.4465), CIFAR-10's.
-    pub mean: [f32; 3],
+    pub mean: [f64; 3],
     /// Standard deviation of red, green, blue, > 0. Default (0.2470, 0.2435, 0.2616), CIFAR-10's.
-    pub std: [f32; 3],
+    pub std: [f64; 3],
 }
 
 impl Default for Normalise {
@@ -28,8 +28,8 @@ impl Normalise {
     /// Writes the planes to `out`, `[size, size, 3]`.
     pub(super) fn write(&self, planes: &Planes, out: &mut [f32]) {
         let [red, green, blue] = planes.channels();
-        let factor = self.std.map(|std| 1.0 / (255.0 * std));
-        let offset = [0, 1, 2].map(|channel| -self.mean[channel] / self.std[channel]);
+        let factor = self.std.map(|std| (1.0 / (255.0 * std)) as f32);
+        let offset = [0, 1, 2].map(|channel| (-self.mean[channel] / self.std[channel]) as f32);
         let (pixels, _) = out.as_chunks_mut::<3>();
         for (((pixel, &red), &green), &blue) in pixels.iter_mut().zip(red).zip(green).zip(blue) {
             *pixel = [

@@ -13,9 +13,9 @@ use crate::{
 #[serde(deny_unknown_fields, default)]
 pub struct Solarise {
     /// Probability, 0 to 1. Default 0.1.
-    pub probability: f32,
+    pub probability: f64,
     /// Lowest grey level that is inverted, 0 to 255. Default 128.
-    pub threshold: f32,
+    pub threshold: f64,
 }
 
 impl Default for Solarise {
@@ -31,7 +31,7 @@ impl Augmentation for Solarise {
     type Drawn = Threshold;
 
     fn draw(&self, random: &mut Stream) -> Option<Threshold> {
-        happens(random, self.probability).then_some(Threshold(self.threshold))
+        happens(random, self.probability).then_some(Threshold(self.threshold as f32))
     }
 
     fn apply(Threshold(threshold): Threshold, planes: &mut Planes) {

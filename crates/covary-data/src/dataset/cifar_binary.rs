@@ -10,7 +10,6 @@ use std::{
 };
 
 use flate2::read::GzDecoder;
-use rayon::prelude::*;
 
 use super::{Dataset, Format, Image, ReadOptions, Split, name};
 use crate::DataError;
@@ -109,38 +108,31 @@ fn read(path: &Path, split: Split, _: ReadOptions) -> Result<Dataset, DataError>
     let found = VARIANTS
         .iter()
         .find_map(|variant| Some((variant, variant.place(path)?)));
-    let (variant, files) = match found {
+    let (variant, mut files) = match found {
         Some((variant, Place::Folder(folder))) => (variant, read_folder(&folder, variant, split)?),
         Some((variant, Place::Archive(archive))) => (variant, read_archive(&archive, split)?.1),
         None => read_archive(path, split)?,
     };
-    let mut records = Vec::new();
-    for file in variant.files(split) {
-        let Some(bytes) = files.get(file) else {
-            return Err(missing(path, file));
-        };
-        records.extend(split_records(&path.join(file), bytes, variant)?);
-    }
-    let labels = records
-        .iter()
-        .map(|record| u32::from(record[variant.label_bytes - 1]))
-        .collect();
-    let pixels: Vec<u8> = records
-        .par_iter()
-        .flat_map_iter(|record| interleave(&record[variant.label_bytes..]))
-        .collect();
-    let images = pixels.chunks_exact(3 * PLANE).map(|pixels| Image {
-        height: SIDE,
-        width: SIDE,
-        pixels,
-    });
     let name = name::described(path)?.unwrap_or_else(|| variant.name.to_owned());
-    Ok(Dataset::from_images(
-        &name,
-        images,
-        Some(labels),
-        class_names(files.get(variant.class_names), variant.classes),
-    ))
+    let mut dataset = Dataset::named(name);
+    let mut labels = Vec::new();
+    let mut pixels = vec![0; 3 * PLANE];
+    for file in variant.files(split) {
+        let bytes = files.remove(file).ok_or_else(|| missing(path, file))?;
+        for record in split_records(&path.join(file), &bytes, variant)? {
+            let (label, planes) = record.split_at(variant.label_bytes);
+            labels.extend(label.last().map(|&label| u32::from(label)));
+            interleave(planes, &mut pixels);
+            dataset.push(Image {
+                height: SIDE,
+                width: SIDE,
+                pixels: &pixels,
+            });
+        }
+    }
+    let class_names = class_names(files.get(variant.class_names), variant.classes);
+    dataset.set_labels(Some(labels), class_names);
+    Ok(dataset)
 }
 
 fn missing(path: &Path, file: &str) -> DataError {
@@ -248,8 +240,12 @@ fn split_records<'a>(
 }
 
 /// Planes to channels last.
-fn interleave(planes: &[u8]) -> impl Iterator<Item = u8> {
-    (0..PLANE).flat_map(move |pixel| [0, 1, 2].map(|channel| planes[channel * PLANE + pixel]))
+fn interleave(planes: &[u8], pixels: &mut [u8]) {
+    for (index, pixel) in pixels.chunks_exact_mut(3).enumerate() {
+        for (channel, value) in pixel.iter_mut().enumerate() {
+            *value = planes[channel * PLANE + index];
+        }
+    }
 }
 
 /// One name a line; numbers where the list is absent or has another length.

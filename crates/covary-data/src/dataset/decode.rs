@@ -1,98 +1,71 @@
 //! Encoded images to RGB, on all threads of the current pool, in the order given.
 
-use std::{io::Cursor, path::Path};
+use std::io::Cursor;
 
-use image::{ImageFormat, ImageReader};
+use image::{ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
 
 use super::{Dataset, Image, ReadOptions, SkippedImage};
 use crate::DataError;
 
-/// Names the place of image `row` in messages.
-pub(super) type Locate<'a> = &'a (dyn Fn(usize) -> String + Sync);
+/// Images in memory twice, encoded or decoded, at any time.
+const CHUNK: usize = 1024;
 
-/// One decoded image.
-pub(super) struct Decoded {
-    height: usize,
-    width: usize,
-    pixels: Vec<u8>,
-}
-
-/// Decodes every image of `encoded`; `None` marks one left out as corrupt.
-pub(super) fn decode_all<B: AsRef<[u8]> + Sync>(
-    encoded: &[B],
+/// Decodes the images that `bytes` gives for the rows `0..rows` and appends them to `dataset`. Returns the rows that were
+/// appended; the others are listed as skipped. `locate` names the place of a row in messages.
+pub(super) fn append<B: AsRef<[u8]>>(
+    dataset: &mut Dataset,
+    rows: usize,
+    bytes: impl Fn(usize) -> Result<B, DataError> + Sync,
+    locate: impl Fn(usize) -> String,
     options: ReadOptions,
-    locate: Locate<'_>,
-) -> Result<Vec<Result<Decoded, SkippedImage>>, DataError> {
-    let decoded: Vec<_> = encoded
-        .par_iter()
-        .map(|bytes| decode(bytes.as_ref()))
-        .collect();
-    decoded
-        .into_iter()
-        .enumerate()
-        .map(|(row, result)| match result {
-            Ok(image) => Ok(Ok(image)),
-            Err(reason) if options.skip_corrupt => Ok(Err(SkippedImage {
-                location: locate(row),
-                reason,
-            })),
-            Err(reason) => Err(DataError::CorruptImage {
-                location: locate(row),
-                reason,
-            }),
-        })
-        .collect()
-}
-
-/// Puts decoded images and the labels of those that decode into a data set.
-pub(super) fn assemble(
-    path: &Path,
-    name: &str,
-    decoded: Vec<Result<Decoded, SkippedImage>>,
-    labels: Option<Vec<u32>>,
-    class_names: Vec<String>,
-) -> Result<Dataset, DataError> {
-    let labels = labels.map(|labels| {
-        labels
-            .into_iter()
-            .zip(&decoded)
-            .filter(|(_, image)| image.is_ok())
-            .map(|(label, _)| label)
-            .collect()
-    });
-    let images = decoded.iter().flatten().map(|d| Image {
-        height: d.height,
-        width: d.width,
-        pixels: &d.pixels,
-    });
-    let mut dataset = Dataset::from_images(name, images, labels, class_names);
-    dataset.skipped = decoded.into_iter().filter_map(Result::err).collect();
-    if dataset.is_empty() {
-        let path = path.to_path_buf();
-        return Err(match dataset.skipped.len() {
-            0 => DataError::EmptyFolder { path },
-            skipped => DataError::NothingLeft { path, skipped },
-        });
+) -> Result<Vec<usize>, DataError> {
+    let mut appended = Vec::with_capacity(rows);
+    for start in (0..rows).step_by(CHUNK) {
+        let chunk = start..rows.min(start + CHUNK);
+        let decoded: Vec<Result<RgbImage, String>> = chunk
+            .clone()
+            .into_par_iter()
+            .map(|row| Ok(decode(bytes(row)?.as_ref())))
+            .collect::<Result<_, DataError>>()?;
+        for (row, decoded) in chunk.zip(decoded) {
+            match decoded {
+                Ok(image) => {
+                    let (height, width) = (image.height() as usize, image.width() as usize);
+                    dataset.push(Image {
+                        height,
+                        width,
+                        pixels: image.as_raw(),
+                    });
+                    appended.push(row);
+                }
+                Err(reason) if options.skip_corrupt => {
+                    dataset.skipped.push(SkippedImage {
+                        location: locate(row),
+                        reason,
+                    });
+                }
+                Err(reason) => {
+                    return Err(DataError::CorruptImage {
+                        location: locate(row),
+                        reason,
+                    });
+                }
+            }
+        }
     }
-    Ok(dataset)
+    Ok(appended)
 }
 
-fn decode(bytes: &[u8]) -> Result<Decoded, String> {
+fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| error.to_string())?;
     if !matches!(reader.format(), Some(ImageFormat::Jpeg | ImageFormat::Png)) {
         return Err("neither JPEG nor PNG".to_owned());
     }
-    let rgb = reader
+    Ok(reader
         .decode()
         .map_err(|error| error.to_string())?
-        .into_rgb8();
-    let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-    Ok(Decoded {
-        height,
-        width,
-        pixels: rgb.into_raw(),
-    })
+        .into_rgb8())
 }

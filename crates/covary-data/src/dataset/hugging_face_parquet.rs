@@ -19,7 +19,7 @@ use parquet::{
 };
 use serde::Deserialize;
 
-use super::{Dataset, Format, ReadOptions, Split, decode};
+use super::{Dataset, Format, ReadOptions, Split, decode, name};
 use crate::DataError;
 
 pub(super) static FORMAT: Format = Format {
@@ -69,34 +69,38 @@ fn read(path: &Path, split: Split, options: ReadOptions) -> Result<Dataset, Data
             split: split.as_str(),
         });
     }
-    let mut decoded = Vec::new();
-    let mut labels = Vec::new();
-    let mut unlabeled = None;
-    let mut class_names = Vec::new();
+    let mut dataset = Dataset::named(name::of(path)?);
+    let (mut labels, mut unlabeled, mut class_names) = (Vec::new(), None, Vec::new());
     for file in &files {
         let rows = Rows::read(file)?;
-        decoded.extend(decode::decode_all(&rows.images, options, &|row| {
-            locate(file, row)
-        })?);
+        let image = |row: usize| Ok(rows.images[row].data());
+        let locate = |row| locate(file, row);
+        let kept = decode::append(&mut dataset, rows.images.len(), image, locate, options)?;
         match rows.labels {
-            Some(found) => labels.push(check_labels(file, &found, rows.class_names.len())?),
+            Some(found) => {
+                let found = check_labels(file, &found, rows.class_names.len())?;
+                labels.extend(kept.into_iter().map(|row| found[row]));
+                class_names = rows.class_names;
+            }
             None => unlabeled = Some(file),
         }
-        class_names = rows.class_names;
     }
     if let (Some(file), false) = (unlabeled, labels.is_empty()) {
-        return Err(DataError::MissingLabel {
-            location: file.display().to_string(),
-        });
+        let location = file.display().to_string();
+        return Err(DataError::MissingLabel { location });
     }
-    let labels = (!labels.is_empty()).then(|| labels.concat());
-    if labels.is_none() {
-        class_names.clear();
-    } else if class_names.is_empty() {
-        let classes = labels.iter().flatten().max().map_or(0, |&last| last + 1);
-        class_names = (0..classes).map(|class| class.to_string()).collect();
+    if dataset.is_empty() {
+        let (path, skipped) = (path.to_path_buf(), dataset.skipped().len());
+        return Err(DataError::NothingLeft { path, skipped });
     }
-    decode::assemble(path, &super::name::of(path)?, decoded, labels, class_names)
+    if unlabeled.is_none() {
+        if class_names.is_empty() {
+            let classes = labels.iter().max().map_or(0, |&last| last + 1);
+            class_names = (0..classes).map(|class| class.to_string()).collect();
+        }
+        dataset.set_labels(Some(labels), class_names);
+    }
+    Ok(dataset)
 }
 
 fn locate(file: &Path, row: usize) -> String {

@@ -9,8 +9,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rayon::prelude::*;
-
 use super::{Dataset, Format, ReadOptions, Split, decode, name};
 use crate::DataError;
 
@@ -86,18 +84,20 @@ fn read(path: &Path, split: Split, options: ReadOptions) -> Result<Dataset, Data
         let (files, labels) = labeled.into_iter().unzip();
         (files, Some(labels))
     };
-    let bytes: Vec<Vec<u8>> = files
-        .par_iter()
-        .map(fs_err::read)
-        .collect::<Result<_, _>>()?;
-    let decoded = decode::decode_all(&bytes, options, &|row| files[row].display().to_string())?;
-    decode::assemble(
-        path,
-        &name::of(path)?,
-        decoded,
-        labels,
-        classes.into_iter().collect(),
-    )
+    let mut dataset = Dataset::named(name::of(path)?);
+    let bytes = |row: usize| Ok(fs_err::read(&files[row])?);
+    let locate = |row: usize| files[row].display().to_string();
+    let kept = decode::append(&mut dataset, files.len(), bytes, locate, options)?;
+    if kept.is_empty() {
+        let (path, skipped) = (path.to_path_buf(), dataset.skipped().len());
+        return Err(match skipped {
+            0 => DataError::EmptyFolder { path: root },
+            _ => DataError::NothingLeft { path, skipped },
+        });
+    }
+    let labels = labels.map(|labels: Vec<u32>| kept.into_iter().map(|row| labels[row]).collect());
+    dataset.set_labels(labels, classes.into_iter().collect());
+    Ok(dataset)
 }
 
 /// Image files in a folder, sorted.

@@ -130,43 +130,59 @@ impl Dataset {
     /// A data set from images that are already decoded; `class_names` is empty where classes are unknown.
     ///
     /// # Panics
-    /// If a buffer does not hold `height * width * 3` values, or `labels` has another length than `images`.
+    /// If an image is empty, a buffer does not hold `height * width * 3` values, or `labels` has another length than `images`.
     pub fn from_images<'a>(
         name: &str,
         images: impl IntoIterator<Item = Image<'a>>,
         labels: Option<Vec<u32>>,
         class_names: Vec<String>,
     ) -> Self {
-        let mut dataset = Self {
-            name: name.to_owned(),
+        let mut dataset = Self::named(name.to_owned());
+        images.into_iter().for_each(|image| dataset.push(image));
+        dataset.set_labels(labels, class_names);
+        dataset
+    }
+
+    /// Without images.
+    fn named(name: String) -> Self {
+        Self {
+            name,
             pixels: Vec::new(),
             sizes: Vec::new(),
             offsets: Vec::new(),
-            labels,
-            class_names,
+            labels: None,
+            class_names: Vec::new(),
             skipped: Vec::new(),
-        };
-        for image in images {
-            assert_eq!(
-                image.pixels.len(),
-                image.height * image.width * 3,
-                "pixels do not fill the image"
-            );
-            dataset.offsets.push(dataset.pixels.len());
-            dataset.sizes.push(ImageSize {
-                height: image.height,
-                width: image.width,
-            });
-            dataset.pixels.extend_from_slice(image.pixels);
         }
+    }
+
+    fn push(&mut self, image: Image<'_>) {
+        let Image {
+            height,
+            width,
+            pixels,
+        } = image;
+        assert!(height * width > 0, "an image has pixels");
+        assert_eq!(
+            pixels.len(),
+            height * width * 3,
+            "pixels do not fill the image"
+        );
+        self.offsets.push(self.pixels.len());
+        self.sizes.push(ImageSize { height, width });
+        self.pixels.extend_from_slice(pixels);
+    }
+
+    /// Labels of all images, in their order.
+    fn set_labels(&mut self, labels: Option<Vec<u32>>, class_names: Vec<String>) {
         assert!(
-            dataset
-                .labels
+            labels
                 .as_ref()
-                .is_none_or(|l| l.len() == dataset.len()),
+                .is_none_or(|labels| labels.len() == self.len()),
             "one label an image"
         );
-        dataset
+        self.labels = labels;
+        self.class_names = class_names;
     }
 
     /// Number of images.

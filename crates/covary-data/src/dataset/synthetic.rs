@@ -21,10 +21,10 @@ pub(super) static FORMAT: Format = Format {
 const SIDE: usize = 32;
 const DEFAULT_IMAGES: usize = 512;
 /// Grey levels of noise to either side.
-const NOISE: f32 = 12.0;
+const NOISE: f64 = 12.0;
 
 /// Whether a point is in a shape whose box is [-1, 1] x [-1, 1], y downwards.
-type Contains = fn(x: f32, y: f32) -> bool;
+type Contains = fn(x: f64, y: f64) -> bool;
 
 static SHAPES: [(&str, Contains); 8] = [
     ("disc", |x, y| x * x + y * y < 1.0),
@@ -91,15 +91,15 @@ fn read(path: &Path, split: Split, _: ReadOptions) -> Result<Dataset, DataError>
 
 fn draw(label: u32, random: &mut Stream) -> Vec<u8> {
     let contains = SHAPES[label as usize].1;
-    let ground: [f32; 3] = std::array::from_fn(|_| uniform(random, 20.0, 235.0));
+    let ground: [f64; 3] = std::array::from_fn(|_| uniform(random, 20.0, 235.0));
     // at least 60 grey levels away from the ground
     let colour = ground.map(|value| (value + uniform(random, 60.0, 155.0) - 20.0) % 215.0 + 20.0);
     let radius = uniform(random, 8.0, 13.0);
-    let mut centre = || uniform(random, radius, SIDE as f32 - radius);
+    let mut centre = || uniform(random, radius, SIDE as f64 - radius);
     let (x, y) = (centre(), centre());
     (0..SIDE * SIDE)
         .flat_map(|pixel| {
-            let at = |position: usize, centre: f32| (position as f32 + 0.5 - centre) / radius;
+            let at = |position: usize, centre: f64| (position as f64 + 0.5 - centre) / radius;
             let inside = contains(at(pixel % SIDE, x), at(pixel / SIDE, y));
             let shade = if inside { colour } else { ground };
             shade.map(|value| (value + uniform(random, -NOISE, NOISE)).clamp(0.0, 255.0) as u8)
