@@ -1,7 +1,8 @@
 //! Colour jitter: brightness, contrast, saturation and hue changed by random factors, in random order.
 //!
 //! As `torchvision.transforms.ColorJitter` inside `RandomApply`: the first three factors are uniform in [max(0, 1 - a), 1 + a], the
-//! hue shift is uniform in [-a, a] turns. Values are clamped to 0..=255 after each step and not rounded.
+//! hue shift is uniform in [-a, a] turns. Values are clamped to 0..=255 after each step and not rounded;
+//! on 8-bit images `torchvision` and Pillow round down each time, so their views are about a grey level darker.
 
 use serde::{Deserialize, Serialize};
 

@@ -119,7 +119,7 @@ impl Default for AugmentConfig {
 }
 
 impl AugmentConfig {
-    /// BYOL's asymmetric pair (Grill et al. 2020, table 6): blur always and solarisation never in the first view, blur with
+    /// BYOL's asymmetric pair (Grill et al. 2020, appendix B; their crops begin at 0.08 of the area, these at 0.2): blur always and solarisation never in the first view, blur with
     /// probability 0.1 and solarisation with 0.2 in the second.
     pub fn byol() -> Self {
         let view = |blur, solarise| ViewConfig {

@@ -72,7 +72,7 @@ fn read(path: &Path, split: Split, options: ReadOptions) -> Result<Dataset, Data
     let mut dataset = Dataset::named(name::of(path)?);
     let (mut labels, mut unlabeled, mut class_names) = (Vec::new(), None, Vec::new());
     for file in &files {
-        let rows = Rows::read(file)?;
+        let rows = Rows::read_guarded(file)?;
         let image = |row: usize| Ok(rows.images[row].data());
         let locate = |row| locate(file, row);
         let kept = decode::append(&mut dataset, rows.images.len(), image, locate, options)?;
@@ -142,6 +142,17 @@ struct Rows {
 }
 
 impl Rows {
+    /// The decoder trusts some fields of a file and panics where they are wrong; such a file is broken, not this program.
+    fn read_guarded(path: &Path) -> Result<Self, DataError> {
+        std::panic::catch_unwind(|| Self::read(path)).unwrap_or_else(|_| {
+            Err(DataError::BrokenFile {
+                path: path.to_path_buf(),
+                format: "parquet",
+                reason: "its structure contradicts itself".to_owned(),
+            })
+        })
+    }
+
     fn read(path: &Path) -> Result<Self, DataError> {
         let broken = |error: ParquetError| DataError::BrokenFile {
             path: path.to_path_buf(),
