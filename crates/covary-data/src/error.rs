@@ -12,10 +12,10 @@ pub enum DataError {
         /// The path as given.
         path: PathBuf,
     },
-    /// A folder without anything that a reader takes for images.
+    /// A folder or file without a single image.
     #[error("no images in {}", path.display())]
     EmptyFolder {
-        /// The folder.
+        /// The folder or file.
         path: PathBuf,
     },
     /// No reader recognises what lies at the path.

@@ -270,6 +270,20 @@ fn truncated_files_are_errors_wherever_they_end() {
 }
 
 #[test]
+fn a_file_without_rows_has_no_images() {
+    let folder = tempfile::tempdir().unwrap();
+    write_parquet(
+        &folder.path().join("train-0.parquet"),
+        "img",
+        &[],
+        Some(&[]),
+        &["a"],
+    );
+    let error = read(folder.path()).unwrap_err();
+    assert!(matches!(error, DataError::EmptyFolder { .. }), "{error}");
+}
+
+#[test]
 fn labels_must_name_a_class() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");

@@ -1,6 +1,6 @@
 //! Encoded images to RGB, on all threads of the current pool, in the order given.
 
-use std::io::Cursor;
+use std::{io::Cursor, path::Path};
 
 use image::{ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
@@ -55,6 +55,16 @@ pub(super) fn append<B: AsRef<[u8]>>(
         }
     }
     Ok(appended)
+}
+
+/// An error if nothing was read from `path`.
+pub(super) fn require_images(dataset: &Dataset, path: &Path) -> Result<(), DataError> {
+    let path = path.to_path_buf();
+    match (dataset.len(), dataset.skipped.len()) {
+        (0, 0) => Err(DataError::EmptyFolder { path }),
+        (0, skipped) => Err(DataError::NothingLeft { path, skipped }),
+        _ => Ok(()),
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<RgbImage, String> {

@@ -89,10 +89,7 @@ fn read(path: &Path, split: Split, options: ReadOptions) -> Result<Dataset, Data
         let location = file.display().to_string();
         return Err(DataError::MissingLabel { location });
     }
-    if dataset.is_empty() {
-        let (path, skipped) = (path.to_path_buf(), dataset.skipped().len());
-        return Err(DataError::NothingLeft { path, skipped });
-    }
+    decode::require_images(&dataset, path)?;
     if unlabeled.is_none() {
         if class_names.is_empty() {
             let classes = labels.iter().max().map_or(0, |&last| last + 1);

@@ -37,17 +37,39 @@ fn recognises(path: &Path) -> bool {
 }
 
 fn read(path: &Path, split: Split, options: ReadOptions) -> Result<Dataset, DataError> {
-    let roots: Vec<PathBuf> = SPLITS
+    let List {
+        files,
+        labels,
+        classes,
+    } = list(path, split)?;
+    let mut dataset = Dataset::named(name::of(path)?);
+    let bytes = |row: usize| Ok(fs_err::read(&files[row])?);
+    let locate = |row: usize| files[row].display().to_string();
+    let kept = decode::append(&mut dataset, files.len(), bytes, locate, options)?;
+    decode::require_images(&dataset, path)?;
+    let labels = labels.map(|labels| kept.into_iter().map(|row| labels[row]).collect());
+    dataset.set_labels(labels, classes);
+    Ok(dataset)
+}
+
+/// The files of a split with their labels.
+struct List {
+    files: Vec<PathBuf>,
+    labels: Option<Vec<u32>>,
+    classes: Vec<String>,
+}
+
+fn list(path: &Path, split: Split) -> Result<List, DataError> {
+    let splits: Vec<PathBuf> = SPLITS
         .iter()
         .map(|name| path.join(name))
         .filter(|root| root.is_dir())
         .collect();
-    let (root, roots) = if roots.is_empty() {
-        (path.to_path_buf(), vec![path.to_path_buf()])
-    } else {
-        (path.join(split.as_str()), roots)
+    let (root, roots) = match (splits.is_empty(), split) {
+        (true, Split::Train) => (path.to_path_buf(), vec![path.to_path_buf()]),
+        _ => (path.join(split.as_str()), splits),
     };
-    if !root.is_dir() || (roots == [path] && split == Split::Test) {
+    if !root.is_dir() {
         return Err(DataError::MissingSplit {
             path: path.to_path_buf(),
             split: split.as_str(),
@@ -70,34 +92,26 @@ fn read(path: &Path, split: Split, options: ReadOptions) -> Result<Dataset, Data
             reason,
         });
     }
-    let (files, labels) = if classes.is_empty() {
-        (flat, None)
-    } else {
-        let labeled: Vec<(PathBuf, u32)> = (0..)
-            .zip(&classes)
-            .flat_map(|(label, class)| {
-                images(&root.join(class))
-                    .into_iter()
-                    .map(move |file| (file, label))
-            })
-            .collect();
-        let (files, labels) = labeled.into_iter().unzip();
-        (files, Some(labels))
-    };
-    let mut dataset = Dataset::named(name::of(path)?);
-    let bytes = |row: usize| Ok(fs_err::read(&files[row])?);
-    let locate = |row: usize| files[row].display().to_string();
-    let kept = decode::append(&mut dataset, files.len(), bytes, locate, options)?;
-    if kept.is_empty() {
-        let (path, skipped) = (path.to_path_buf(), dataset.skipped().len());
-        return Err(match skipped {
-            0 => DataError::EmptyFolder { path: root },
-            _ => DataError::NothingLeft { path, skipped },
+    if classes.is_empty() {
+        return Ok(List {
+            files: flat,
+            labels: None,
+            classes: Vec::new(),
         });
     }
-    let labels = labels.map(|labels: Vec<u32>| kept.into_iter().map(|row| labels[row]).collect());
-    dataset.set_labels(labels, classes.into_iter().collect());
-    Ok(dataset)
+    let (files, labels) = (0..)
+        .zip(&classes)
+        .flat_map(|(label, class)| {
+            images(&root.join(class))
+                .into_iter()
+                .map(move |file| (file, label))
+        })
+        .unzip();
+    Ok(List {
+        files,
+        labels: Some(labels),
+        classes: classes.into_iter().collect(),
+    })
 }
 
 /// Image files in a folder, sorted.
