@@ -1,1 +1,24 @@
-//! Images in, augmented views out: the same views for the same seed, whatever the threads
+//! Images in, augmented views out: the same views for the same seed, whatever the threads.
+//!
+//! [`open`] reads a data set into memory, [`AugmentConfig`] says how views differ from images, [`Loader`] fills batches of views
+//! as `[views * n, size, size, 3]` normalised `f32`.
+
+mod augment;
+mod dataset;
+mod download;
+mod error;
+mod loader;
+mod preview;
+pub mod rng;
+
+pub use augment::{
+    AUGMENTATIONS, AugmentConfig, Augmenter, ColourJitter, Filter, GaussianBlur, Greyscale,
+    HorizontalFlip, Normalise, RandomResizedCrop, Solarise, ViewConfig,
+};
+pub use dataset::{
+    Dataset, FORMATS, Format, Image, ImageSize, ReadOptions, SkippedImage, Split, open,
+};
+pub use download::{Archive, DOWNLOADS, FetchOptions, Progress, fetch};
+pub use error::DataError;
+pub use loader::{EvaluationImages, HoldOut, Loader, LoaderConfig, hold_out};
+pub use preview::{PreviewOptions, preview};
