@@ -1,12 +1,32 @@
 //! CPU kernels for training convolutional networks: slices in, slices out.
 //!
-//! Activations are NHWC; parameters have `PyTorch`'s shapes (convolution `[c_out, c_in, k, k]`, linear `[out, in]`). Work is split
-//! into chunks that do not depend on the number of threads of the current rayon pool, and partial sums are added in chunk order,
-//! so results are the same bits for any number of threads.
+//! Activations are NHWC with channels padded to whole lanes; parameters have PyTorch's shapes (convolution `[c_out, c_in, k, k]`,
+//! linear `[out, in]`). Work is split into chunks that do not depend on the number of threads of the current rayon pool, and partial
+//! sums are added in chunk order, so results are the same bits for any number of threads.
+//!
+//! | what | file | instruction sets |
+//! |---|---|---|
+//! | convolutions | `conv` | portable, AVX2, AVX-512, AVX-512 BF16 |
+//! | loops over pixels | `passes`, `frame` | one body, compiled for each set |
+//! | BatchNorm | `norm` | |
+//! | residual block, stem, pooling | `block`, `stem` | |
 #![expect(unsafe_code, reason = "SIMD kernels")]
 
+mod block;
+mod conv;
+mod conv_norm;
+mod dispatch;
+mod element;
+mod frame;
 mod isa;
+mod norm;
+mod passes;
 mod precision;
+mod stem;
 
+pub use block::{BlockGeometry, BlockScratch, BlockTape, ResidualBlock, Statistics};
+pub use conv::{ConvGeometry, Operand, reference};
+pub use element::{Element, LANES, padded};
 pub use isa::{Isa, IsaError};
 pub use precision::Precision;
+pub use stem::{Stem, StemScratch, StemTape, average_pool, average_pool_gradient};

@@ -1,0 +1,25 @@
+//! Convolutions over NHWC images: forward, input gradient, weight gradient; 3x3 and 1x1, stride 1 and 2.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`geometry`] | sizes, and the walks of each product over padded frames |
+//! | [`operand`] | f32 or pairs of bf16 as 32-bit words |
+//! | [`panel`] | packed weights |
+//! | [`tile`], [`outer`] | register tiles: products with weights, weight gradients |
+//! | [`product`] | walks over the frames of some images |
+//! | [`layer`] | a batch through one convolution |
+//! | [`reference`] | plain loops in f64: the specification |
+
+#[cfg(test)]
+mod battery;
+mod geometry;
+pub(crate) mod layer;
+pub(crate) mod operand;
+mod outer;
+mod panel;
+mod product;
+pub mod reference;
+mod tile;
+
+pub use geometry::ConvGeometry;
+pub use operand::Operand;

@@ -1,0 +1,142 @@
+//! Images laid into frames: one pixel of zeros on each side, operands of the tiles inside.
+//!
+//! `relu(scale * y + shift)`, a BatchNorm with its activation, is computed while an image is loaded, so that it is never stored.
+
+use crate::conv::operand::{Operand, words};
+use crate::dispatch::elementwise;
+use crate::element::{Element, LANES, Lanes, blocks, round, widen};
+
+/// Height and width of the images in frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Map {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    /// Padded channels.
+    pub(crate) channels: usize,
+}
+
+impl Map {
+    pub(crate) fn pixels(self) -> usize {
+        self.height * self.width
+    }
+
+    /// Numbers of one image.
+    pub(crate) fn len(self) -> usize {
+        self.pixels() * self.channels
+    }
+
+    /// Numbers of one frame.
+    pub(crate) fn frame_len(self) -> usize {
+        (self.height + 2) * (self.width + 2) * self.channels
+    }
+}
+
+/// A BatchNorm as `scale * y + shift`, followed by a ReLU.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Affine<'a> {
+    pub(crate) scale: &'a [f32],
+    pub(crate) shift: &'a [f32],
+}
+
+#[inline(always)]
+fn activate(y: &Lanes, scale: &Lanes, shift: &Lanes) -> Lanes {
+    std::array::from_fn(|i| (y[i] * scale[i] + shift[i]).max(0.0))
+}
+
+elementwise! {
+    /// Frame words of one image, neighbouring channels paired: `[height + 2, width + 2, channels / PER_WORD]`.
+    fn load_frame<T: Element, O: Operand>(map: Map, image: &[T], affine: Option<Affine<'_>>, frame: &mut [u32]) = load_frame_body::<T, O>;
+}
+
+#[inline(always)]
+fn load_frame_body<T: Element, O: Operand>(map: Map, image: &[T], affine: Option<Affine<'_>>, frame: &mut [u32]) {
+    let pixel = map.channels / O::PER_WORD;
+    let row = (map.width + 2) * pixel;
+    frame[..row].fill(0);
+    frame[(map.height + 1) * row..][..row].fill(0);
+    let rows = image.chunks_exact(map.width * map.channels).zip(frame[row..].chunks_exact_mut(row));
+    for (image, frame) in rows {
+        frame[..pixel].fill(0);
+        frame[row - pixel..].fill(0);
+        let inside = &mut frame[pixel..row - pixel];
+        match affine {
+            None => {
+                let words = inside.chunks_exact_mut(LANES / O::PER_WORD);
+                for (block, words) in blocks(image).iter().zip(words) {
+                    put_channels::<T, O>(&widen(block), words);
+                }
+            }
+            Some(Affine { scale, shift }) => {
+                let pixels = image.chunks_exact(map.channels).zip(inside.chunks_exact_mut(pixel));
+                for (image, words) in pixels {
+                    let channels = blocks(image).iter().zip(blocks(scale)).zip(blocks(shift));
+                    for (((block, scale), shift), words) in channels.zip(words.chunks_exact_mut(LANES / O::PER_WORD)) {
+                        put_channels::<T, O>(&activate(&widen(block), scale, shift), words);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rounds to storage and writes one block of channels as words.
+#[inline(always)]
+fn put_channels<T: Element, O: Operand>(lanes: &Lanes, words: &mut [u32]) {
+    if O::PER_WORD == 2 {
+        let words: &mut [u32; LANES / 2] = words.try_into().expect("half a block of words");
+        for (i, word) in words.iter_mut().enumerate() {
+            *word = O::word(lanes[2 * i], lanes[2 * i + 1]);
+        }
+    } else {
+        let words: &mut [u32; LANES] = words.try_into().expect("a block of words");
+        for (word, &value) in words.iter_mut().zip(lanes) {
+            *word = O::word(T::round(value).widen(), 0.0);
+        }
+    }
+}
+
+elementwise! {
+    /// Frame words for weight gradients, the same pixel of two images paired where a word holds two:
+    /// `[height + 2, width + 2, channels]`. A missing second image is zeros.
+    fn load_pair<T: Element, O: Operand>(map: Map, first: &[T], second: Option<&[T]>, affine: Option<Affine<'_>>, frame: &mut [u32])
+        = load_pair_body::<T, O>;
+}
+
+#[inline(always)]
+fn load_pair_body<T: Element, O: Operand>(map: Map, first: &[T], second: Option<&[T]>, affine: Option<Affine<'_>>, frame: &mut [u32]) {
+    let row = (map.width + 2) * map.channels;
+    frame[..row].fill(0);
+    frame[(map.height + 1) * row..][..row].fill(0);
+    let len = map.width * map.channels;
+    for (y, frame) in frame[row..].chunks_exact_mut(row).take(map.height).enumerate() {
+        frame[..map.channels].fill(0);
+        frame[row - map.channels..].fill(0);
+        let inside = &mut frame[map.channels..row - map.channels];
+        let first = &first[y * len..][..len];
+        let second = second.map(|second| &second[y * len..][..len]);
+        pair_row::<T, O>(map.channels, first, second, affine, inside);
+    }
+}
+
+#[inline(always)]
+fn pair_row<T: Element, O: Operand>(channels: usize, first: &[T], second: Option<&[T]>, affine: Option<Affine<'_>>, out: &mut [u32]) {
+    let per_pixel = channels / LANES;
+    let mut channel = 0;
+    let zeros = [T::default(); LANES];
+    for (at, (first, words_out)) in blocks(first).iter().zip(out.as_chunks_mut::<LANES>().0).enumerate() {
+        let mut a = widen(first);
+        let mut b = widen(second.map_or(&zeros, |second| &blocks(second)[at]));
+        if let Some(Affine { scale, shift }) = affine {
+            let (scale, shift) = (&blocks(scale)[channel], &blocks(shift)[channel]);
+            a = activate(&a, scale, shift);
+            if second.is_some() {
+                b = activate(&b, scale, shift);
+            }
+        }
+        *words_out = words::<O>(&widen(&round::<T>(&a)), &widen(&round::<T>(&b)));
+        channel += 1;
+        if channel == per_pixel {
+            channel = 0;
+        }
+    }
+}

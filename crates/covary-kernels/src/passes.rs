@@ -1,0 +1,248 @@
+//! The loops over pixels between products: rounding and statistics of outputs, the end of a residual block, gradients through ReLU and
+//! BatchNorm. All slices are `[pixels, padded channels]`; sums are `[2, padded channels]` for one image.
+
+use crate::conv::operand::{Operand, words};
+use crate::dispatch::elementwise;
+use crate::element::{Element, LANES, Lanes, blocks, blocks_mut, round, widen};
+use crate::frame::Affine;
+
+/// Partial sums that run side by side, so that additions do not wait for each other.
+const INTERLEAVED: usize = 4;
+
+#[inline(always)]
+fn zip<const N: usize>(sums: [Lanes; N]) -> Lanes {
+    std::array::from_fn(|i| {
+        let mut total = 0.0;
+        for sum in &sums {
+            total += sum[i];
+        }
+        total
+    })
+}
+
+elementwise! {
+    /// Rounds an image's output to storage, in place too, and takes its sum and its sum of squared deviations from its mean.
+    fn finish_output<T: Element>(channels: usize, output: &mut [f32], store: &mut [T], moments: &mut [f32]) = finish_output_body::<T>;
+}
+
+#[inline(always)]
+fn finish_output_body<T: Element>(channels: usize, output: &mut [f32], store: &mut [T], moments: &mut [f32]) {
+    let count = channels / LANES;
+    let pixels = output.len() / channels;
+    let output = blocks_mut(output);
+    let store = blocks_mut(store);
+    let (sums, deviations) = moments.split_at_mut(channels);
+    for block in 0..count {
+        let mut acc = [[0.0; LANES]; INTERLEAVED];
+        for pixel in 0..pixels {
+            let at = pixel * count + block;
+            store[at] = round::<T>(&output[at]);
+            output[at] = widen(&store[at]);
+            let acc = &mut acc[pixel % INTERLEAVED];
+            for i in 0..LANES {
+                acc[i] += output[at][i];
+            }
+        }
+        let sum = zip(acc);
+        blocks_mut(sums)[block] = sum;
+        let mean: Lanes = std::array::from_fn(|i| sum[i] / pixels as f32);
+        let mut acc = [[0.0; LANES]; INTERLEAVED];
+        for pixel in 0..pixels {
+            let value = &output[pixel * count + block];
+            let acc = &mut acc[pixel % INTERLEAVED];
+            for i in 0..LANES {
+                let deviation = value[i] - mean[i];
+                acc[i] += deviation * deviation;
+            }
+        }
+        blocks_mut(deviations)[block] = zip(acc);
+    }
+}
+
+elementwise! {
+    /// `relu(affine(y))`, stored.
+    fn activate<T: Element>(y: &[T], affine: Affine<'_>, out: &mut [T]) = activate_body::<T>;
+}
+
+#[inline(always)]
+fn activate_body<T: Element>(y: &[T], affine: Affine<'_>, out: &mut [T]) {
+    let channels = affine.scale.len();
+    for (y, out) in y.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+        let vectors = blocks(affine.scale).iter().zip(blocks(affine.shift));
+        for ((y, out), (scale, shift)) in blocks(y).iter().zip(blocks_mut(out)).zip(vectors) {
+            let y = widen(y);
+            let value: Lanes = std::array::from_fn(|i| (y[i] * scale[i] + shift[i]).max(0.0));
+            *out = round(&value);
+        }
+    }
+}
+
+elementwise! {
+    /// `relu(affine(y) + shortcut)`, where the shortcut has its own affine in a projection.
+    fn join<T: Element>(y: &[T], affine: Affine<'_>, shortcut: &[T], projection: Option<Affine<'_>>, out: &mut [T]) = join_body::<T>;
+}
+
+#[inline(always)]
+fn join_body<T: Element>(y: &[T], affine: Affine<'_>, shortcut: &[T], projection: Option<Affine<'_>>, out: &mut [T]) {
+    let channels = affine.scale.len();
+    let pixels = y.chunks_exact(channels).zip(shortcut.chunks_exact(channels)).zip(out.chunks_exact_mut(channels));
+    for ((y, shortcut), out) in pixels {
+        for (block, ((y, shortcut), out)) in blocks(y).iter().zip(blocks(shortcut)).zip(blocks_mut(out)).enumerate() {
+            let (y, mut s) = (widen(y), widen(shortcut));
+            if let Some(projection) = projection {
+                let (scale, shift) = (&blocks(projection.scale)[block], &blocks(projection.shift)[block]);
+                s = std::array::from_fn(|i| s[i] * scale[i] + shift[i]);
+            }
+            let (scale, shift) = (&blocks(affine.scale)[block], &blocks(affine.shift)[block]);
+            let value: Lanes = std::array::from_fn(|i| (y[i] * scale[i] + shift[i] + s[i]).max(0.0));
+            *out = round(&value);
+        }
+    }
+}
+
+elementwise! {
+    /// `Σ g` and `Σ g (y - mean)` of one image, where g is the gradient behind a ReLU whose output was `mask`.
+    fn gradient_sums<T: Element>(gradient: &[T], mask: &[T], y: &[T], mean: &[f32], sums: &mut [f32]) = gradient_sums_body::<T>;
+}
+
+#[inline(always)]
+fn gradient_sums_body<T: Element>(gradient: &[T], mask: &[T], y: &[T], mean: &[f32], sums: &mut [f32]) {
+    let channels = mean.len();
+    let count = channels / LANES;
+    let pixels = gradient.len() / channels;
+    let (gradient, mask, y) = (blocks(gradient), blocks(mask), blocks(y));
+    let (plain, products) = sums.split_at_mut(channels);
+    for block in 0..count {
+        let mean = &blocks(mean)[block];
+        let mut acc = [[0.0; LANES]; INTERLEAVED];
+        let mut product = [[0.0; LANES]; INTERLEAVED];
+        for pixel in 0..pixels {
+            let at = pixel * count + block;
+            let (g, m, y) = (widen(&gradient[at]), widen(&mask[at]), widen(&y[at]));
+            let (acc, product) = (&mut acc[pixel % INTERLEAVED], &mut product[pixel % INTERLEAVED]);
+            for i in 0..LANES {
+                let g = if m[i] > 0.0 { g[i] } else { 0.0 };
+                acc[i] += g;
+                product[i] += g * (y[i] - mean[i]);
+            }
+        }
+        blocks_mut(plain)[block] = zip(acc);
+        blocks_mut(products)[block] = zip(product);
+    }
+}
+
+/// Vectors over channels that a gradient goes through a BatchNorm with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Back<'a> {
+    pub(crate) mean: &'a [f32],
+    pub(crate) factor: &'a [f32],
+    pub(crate) offset: &'a [f32],
+    pub(crate) slope: &'a [f32],
+}
+
+elementwise! {
+    /// `factor (g - offset - (y - mean) slope)`, rounded to storage, in f32; g is masked where there is a mask.
+    fn norm_gradient<T: Element>(gradient: &[T], mask: Option<&[T]>, y: &[T], back: Back<'_>, out: &mut [f32]) = norm_gradient_body::<T>;
+}
+
+#[inline(always)]
+fn norm_gradient_body<T: Element>(gradient: &[T], mask: Option<&[T]>, y: &[T], back: Back<'_>, out: &mut [f32]) {
+    let count = back.mean.len() / LANES;
+    let mut block = 0;
+    for (at, ((gradient, y), out)) in blocks(gradient).iter().zip(blocks(y)).zip(blocks_mut(out)).enumerate() {
+        let (mut g, y) = (widen(gradient), widen(y));
+        if let Some(mask) = mask {
+            let m = widen(&blocks(mask)[at]);
+            g = std::array::from_fn(|i| if m[i] > 0.0 { g[i] } else { 0.0 });
+        }
+        let (mean, factor) = (&blocks(back.mean)[block], &blocks(back.factor)[block]);
+        let (offset, slope) = (&blocks(back.offset)[block], &blocks(back.slope)[block]);
+        let value: Lanes = std::array::from_fn(|i| factor[i] * (g[i] - offset[i] - (y[i] - mean[i]) * slope[i]));
+        *out = widen(&round::<T>(&value));
+        block += 1;
+        if block == count {
+            block = 0;
+        }
+    }
+}
+
+elementwise! {
+    /// Words for weight gradients, two images paired where a word holds two.
+    fn pair_gradients<O: Operand>(first: &[f32], second: Option<&[f32]>, out: &mut [u32]) = pair_gradients_body::<O>;
+}
+
+#[inline(always)]
+fn pair_gradients_body<O: Operand>(first: &[f32], second: Option<&[f32]>, out: &mut [u32]) {
+    let out = out.as_chunks_mut::<LANES>().0;
+    match second {
+        Some(second) => {
+            for ((a, b), out) in blocks(first).iter().zip(blocks(second)).zip(out) {
+                *out = words::<O>(a, b);
+            }
+        }
+        None => {
+            for (a, out) in blocks(first).iter().zip(out) {
+                *out = words::<O>(a, &[0.0; LANES]);
+            }
+        }
+    }
+}
+
+elementwise! {
+    /// The gradient before a BatchNorm's ReLU, stored, with `Σ g` and `Σ g (y - mean)` of the image.
+    fn relu_gradient<T: Element>(gradient: &[f32], y: &[T], affine: Affine<'_>, mean: &[f32], store: &mut [T], sums: &mut [f32])
+        = relu_gradient_body::<T>;
+}
+
+#[inline(always)]
+fn relu_gradient_body<T: Element>(gradient: &[f32], y: &[T], affine: Affine<'_>, mean: &[f32], store: &mut [T], sums: &mut [f32]) {
+    let channels = mean.len();
+    let count = channels / LANES;
+    let pixels = gradient.len() / channels;
+    let (gradient, y, store) = (blocks(gradient), blocks(y), blocks_mut(store));
+    let (plain, products) = sums.split_at_mut(channels);
+    for block in 0..count {
+        let (mean, scale, shift) = (&blocks(mean)[block], &blocks(affine.scale)[block], &blocks(affine.shift)[block]);
+        let mut acc = [[0.0; LANES]; INTERLEAVED];
+        let mut product = [[0.0; LANES]; INTERLEAVED];
+        for pixel in 0..pixels {
+            let at = pixel * count + block;
+            let y = widen(&y[at]);
+            let g: Lanes = std::array::from_fn(|i| if y[i] * scale[i] + shift[i] > 0.0 { gradient[at][i] } else { 0.0 });
+            store[at] = round::<T>(&g);
+            let g = widen(&store[at]);
+            let (acc, product) = (&mut acc[pixel % INTERLEAVED], &mut product[pixel % INTERLEAVED]);
+            for i in 0..LANES {
+                acc[i] += g[i];
+                product[i] += g[i] * (y[i] - mean[i]);
+            }
+        }
+        blocks_mut(plain)[block] = zip(acc);
+        blocks_mut(products)[block] = zip(product);
+    }
+}
+
+elementwise! {
+    /// The gradient of a block's input, stored: that of its convolutions, and through an identity shortcut the block's own gradient
+    /// where its output was positive.
+    fn input_gradient<T: Element>(gradient: &[f32], shortcut: Option<(&[T], &[T])>, store: &mut [T]) = input_gradient_body::<T>;
+}
+
+#[inline(always)]
+fn input_gradient_body<T: Element>(gradient: &[f32], shortcut: Option<(&[T], &[T])>, store: &mut [T]) {
+    match shortcut {
+        None => {
+            for (g, store) in blocks(gradient).iter().zip(blocks_mut(store)) {
+                *store = round(g);
+            }
+        }
+        Some((outer, mask)) => {
+            let blocks = blocks(gradient).iter().zip(blocks(outer)).zip(blocks(mask)).zip(blocks_mut(store));
+            for (((g, outer), mask), store) in blocks {
+                let (outer, mask) = (widen(outer), widen(mask));
+                let value: Lanes = std::array::from_fn(|i| g[i] + if mask[i] > 0.0 { outer[i] } else { 0.0 });
+                *store = round(&value);
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A configuration is made of layers, each a TOML table that overrides what is below it:
+//! built-in defaults, the method's preset, the recipe or file, then each `--set key=value`.
+
+use std::path::Path;
+
+use fs_err as fs;
+use toml::{Table, Value};
+
+use crate::TrainError;
+
+/// The recipes that come with the program: name and text.
+pub const RECIPES: &[(&str, &str)] = &[
+    ("quick", include_str!("../../../../recipes/quick.toml")),
+    ("vicreg", include_str!("../../../../recipes/vicreg.toml")),
+    ("tico", include_str!("../../../../recipes/tico.toml")),
+    ("barlow-twins", include_str!("../../../../recipes/barlow-twins.toml")),
+    ("simsiam", include_str!("../../../../recipes/simsiam.toml")),
+    ("byol", include_str!("../../../../recipes/byol.toml")),
+];
+
+/// A table and where it came from, for error messages.
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
+    pub(super) name: String,
+    pub(super) table: Table,
+}
+
+impl Layer {
+    /// A recipe by its name, or a TOML file by its path.
+    pub(super) fn recipe(name: &str) -> Result<Self, TrainError> {
+        if let Some((name, text)) = RECIPES.iter().find(|(known, _)| *known == name) {
+            return Self::parse(&format!("recipe {name}"), text);
+        }
+        let path = Path::new(name);
+        if !path.is_file() {
+            let known: Vec<_> = RECIPES.iter().map(|(name, _)| *name).collect();
+            return Err(TrainError::UnknownRecipe { name: name.into(), known: known.join(", ") });
+        }
+        let text = fs::read_to_string(path).map_err(|source| TrainError::Read { path: path.into(), source })?;
+        Self::parse(name, &text)
+    }
+
+    pub(super) fn parse(name: &str, text: &str) -> Result<Self, TrainError> {
+        let table = text
+            .parse::<Table>()
+            .map_err(|error| TrainError::Syntax { layer: name.into(), message: error.to_string().trim_end().into() })?;
+        Ok(Self { name: name.into(), table })
+    }
+
+    /// `a.b.c=value`; the value is TOML, or else a bare word taken as a string.
+    pub(super) fn assignment(text: &str) -> Result<Self, TrainError> {
+        let layer = format!("--set {text}");
+        let syntax = |message: &str| TrainError::Syntax { layer: layer.clone(), message: message.into() };
+        let (key, value) = text.split_once('=').ok_or_else(|| syntax("expected key=value"))?;
+        let value = parse_value(value.trim());
+        let mut parts: Vec<_> = key.trim().split('.').collect();
+        if parts.iter().any(|part| part.is_empty()) {
+            return Err(syntax("the key has an empty part"));
+        }
+        let last = parts.pop().expect("split yields at least one part");
+        let mut table = Table::from_iter([(last.to_owned(), value)]);
+        for part in parts.into_iter().rev() {
+            table = Table::from_iter([(part.to_owned(), Value::Table(table))]);
+        }
+        Ok(Self { name: layer, table })
+    }
+
+    /// Whether this layer sets the dotted key.
+    pub(super) fn sets(&self, key: &str) -> bool {
+        let mut table = &self.table;
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            match table.get(part) {
+                Some(Value::Table(inner)) if parts.peek().is_some() => table = inner,
+                Some(_) => return true,
+                None => return false,
+            }
+        }
+        false
+    }
+}
+
+fn parse_value(text: &str) -> Value {
+    format!("value = {text}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Lays `above` over `below`: tables merge, everything else replaces.
+pub(super) fn overlay(below: &mut Table, above: &Table) {
+    for (key, value) in above {
+        match (below.get_mut(key), value) {
+            (Some(Value::Table(inner)), Value::Table(over)) => overlay(inner, over),
+            _ => {
+                below.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Dotted keys whose values differ between two tables, with both values.
+pub fn differences(a: &Table, b: &Table) -> Vec<String> {
+    let mut found = Vec::new();
+    collect_differences("", a, b, &mut found);
+    found
+}
+
+fn collect_differences(prefix: &str, a: &Table, b: &Table, found: &mut Vec<String>) {
+    let keys: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+    for key in keys {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match (a.get(key), b.get(key)) {
+            (Some(Value::Table(x)), Some(Value::Table(y))) => collect_differences(&path, x, y, found),
+            (x, y) if x != y => {
+                let show = |value: Option<&Value>| value.map_or_else(|| "unset".into(), Value::to_string);
+                found.push(format!("{path} ({} -> {})", show(x), show(y)));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assignments_take_toml_values_and_bare_words() {
+        let set = |text| Layer::assignment(text).unwrap().table.to_string();
+        assert_eq!(set("optimizer.lr=1e-3"), "[optimizer]\nlr = 0.001\n");
+        assert_eq!(set("optimizer.name=sgd"), "[optimizer]\nname = \"sgd\"\n");
+        assert_eq!(set("seed=3"), "seed = 3\n");
+        assert!(Layer::assignment("seed").is_err());
+        assert!(Layer::assignment("a..b=1").is_err());
+    }
+
+    #[test]
+    fn overlaying_keeps_what_the_upper_layer_does_not_name() {
+        let mut below: Table = "a = 1\n[t]\nx = 1\ny = 2".parse().unwrap();
+        overlay(&mut below, &"[t]\ny = 3\nz = 4".parse().unwrap());
+        assert_eq!(below, "a = 1\n[t]\nx = 1\ny = 3\nz = 4".parse().unwrap());
+    }
+
+    #[test]
+    fn differences_name_dotted_keys_with_both_values() {
+        let a: Table = "seed = 1\n[t]\nx = 1\ny = 2".parse().unwrap();
+        let b: Table = "seed = 1\n[t]\nx = 5".parse().unwrap();
+        assert_eq!(differences(&a, &b), ["t.x (1 -> 5)", "t.y (2 -> unset)"]);
+    }
+}

@@ -1,0 +1,211 @@
+//! The configuration of a run: typed, complete, every unknown key an error.
+//!
+//! Layers, each over the one before: the defaults (`defaults.toml` beside this file, where every key is described), the preset that
+//! `method` names, the recipe or file, the overrides. What results is checked as a whole and written into the run's folder; it runs as
+//! it stands.
+
+mod layers;
+mod validate;
+
+use std::collections::BTreeMap;
+
+use covary_data::AugmentConfig;
+use covary_kernels::{Isa, Precision};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+pub use layers::{RECIPES, differences};
+
+use crate::TrainError;
+use crate::method::{self, BranchConfig, PredictorConfig, TargetConfig, TermConfig};
+use crate::optim::OptimizerConfig;
+use layers::{Layer, overlay};
+
+const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// Everything that decides a run's numbers. Ranges and meanings stand in `defaults.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Preset of the method, or `custom` for terms written out in the file.
+    pub method: String,
+    /// Passes over the training images, at least 1.
+    pub epochs: u64,
+    /// Source images a step, at least 2.
+    pub batch_size: usize,
+    /// Seed of initial weights, data order and augmentation.
+    pub seed: u64,
+    /// Operand and storage precision of the networks.
+    pub precision: PrecisionChoice,
+    /// Threads, 0 for as many as there are cores.
+    pub threads: usize,
+    /// Images.
+    pub data: DataConfig,
+    /// The two views.
+    pub augment: AugmentConfig,
+    /// Encoder.
+    pub encoder: EncoderConfig,
+    /// Projector.
+    pub projector: ProjectorConfig,
+    /// How the branches meet.
+    pub branches: BranchConfig,
+    /// Predictor.
+    pub predictor: PredictorConfig,
+    /// What the online branch is compared with.
+    pub target: TargetConfig,
+    /// Terms of the loss, by name.
+    pub terms: BTreeMap<String, TermConfig>,
+    /// Optimizer.
+    pub optimizer: OptimizerConfig,
+    /// Learning rate over the run.
+    pub schedule: ScheduleConfig,
+    /// What is measured while training.
+    pub monitor: MonitorConfig,
+    /// Checkpoints.
+    pub checkpoint: CheckpointConfig,
+}
+
+/// Precision asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionChoice {
+    /// f32 throughout.
+    F32,
+    /// bf16 operands and activations.
+    Bf16,
+    /// bf16 where the processor multiplies bf16, else f32.
+    Auto,
+}
+
+impl PrecisionChoice {
+    /// What it means on this instruction set.
+    pub fn resolve(self, isa: Isa) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+            Self::Auto if isa == Isa::Avx512Bf16 => Precision::Bf16,
+            Self::Auto => Precision::F32,
+        }
+    }
+}
+
+/// Images to learn from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// File or folder of the images.
+    pub path: String,
+    /// Pretrain on this many images, 0 for all.
+    pub limit: usize,
+    /// Leave corrupt images out instead of stopping.
+    pub skip_corrupt: bool,
+    /// Side of the views, pixels.
+    pub image_size: usize,
+}
+
+/// Encoder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderConfig {
+    /// `resnet18` or `resnet34`.
+    pub name: String,
+    /// Channels of the first stage; the representation has eight times as many numbers.
+    pub width: usize,
+}
+
+/// Projector: an MLP from the representation to the embedding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectorConfig {
+    /// Linear layers, at least 1.
+    pub layers: usize,
+    /// Width of the hidden layers.
+    pub hidden: usize,
+    /// Width of the embedding.
+    pub dim: usize,
+    /// BatchNorm after each hidden layer.
+    pub batch_norm: bool,
+    /// BatchNorm after the last layer.
+    pub output_batch_norm: covary_nn::OutputNorm,
+}
+
+/// Learning rate over the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// Share of the steps that the learning rate rises linearly; it then falls along a cosine to zero.
+    pub warmup: f64,
+}
+
+/// What is measured while training, on the training images alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MonitorConfig {
+    /// Every so many epochs, 0 for never.
+    pub every_epochs: u64,
+    /// Clean training images that the collapse metrics are computed on.
+    pub images: usize,
+}
+
+/// Checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Every so many steps; the end of training always makes one.
+    pub every_steps: u64,
+}
+
+impl TrainConfig {
+    /// Resolves a recipe's name or a file's path, with overrides `key=value` laid over it.
+    ///
+    /// # Errors
+    /// Configuration errors of [`TrainError`], each naming the layer and the key.
+    pub fn resolve(recipe: &str, overrides: &[String]) -> Result<Self, TrainError> {
+        let mut layers = vec![Layer::recipe(recipe)?];
+        for assignment in overrides {
+            layers.push(Layer::assignment(assignment)?);
+        }
+        Self::from_layers(&layers)
+    }
+
+    /// Reads a configuration written by [`TrainConfig::to_toml`] or by hand.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::resolve`].
+    pub fn parse(name: &str, text: &str) -> Result<Self, TrainError> {
+        Self::from_layers(&[Layer::parse(name, text)?])
+    }
+
+    fn from_layers(layers: &[Layer]) -> Result<Self, TrainError> {
+        let mut table = Layer::parse("defaults", DEFAULTS)?.table;
+        if let Some(preset) = preset_of(layers, &table)? {
+            overlay(&mut table, &preset);
+        }
+        for layer in layers {
+            overlay(&mut table, &layer.table);
+        }
+        let config = validate::typed(table, layers)?;
+        validate::check(&config, layers)?;
+        Ok(config)
+    }
+
+    /// The whole configuration as TOML, which [`TrainConfig::parse`] reads back to the same value.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration is tables of plain values")
+    }
+
+    /// The whole configuration as a table.
+    pub fn to_table(&self) -> Table {
+        Table::try_from(self).expect("a configuration is tables of plain values")
+    }
+}
+
+/// The preset's table for the topmost `method`; none for `custom`.
+fn preset_of(layers: &[Layer], defaults: &Table) -> Result<Option<Table>, TrainError> {
+    let tables = layers.iter().rev().map(|layer| &layer.table).chain([defaults]);
+    let method = tables.filter_map(|table| table.get("method")).find_map(toml::Value::as_str);
+    match method {
+        None | Some("custom") => Ok(None),
+        Some(name) => Ok(Some(method::preset(name)?)),
+    }
+}

@@ -1,0 +1,111 @@
+//! From a merged table to a checked configuration: unknown keys, wrong types and impossible values are errors that name the layer they
+//! stand in.
+
+use std::fmt::Display;
+
+use toml::{Table, Value};
+
+use super::TrainConfig;
+use super::layers::Layer;
+use crate::TrainError;
+
+/// Parses the merged table; the first unknown key or wrong type is traced back to the layer that has it.
+pub(super) fn typed(table: Table, layers: &[Layer]) -> Result<TrainConfig, TrainError> {
+    serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.inner().message().to_owned();
+        match unknown_field(&message) {
+            Some((field, expected)) => unknown_key(layers, &join(&path, field), field, &expected),
+            None => BadValue { layers, key: &path }.because(message),
+        }
+    })
+}
+
+/// `unknown field `x`, expected one of `a`, `b`` as serde words it.
+fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (field, rest) = rest.split_once('`')?;
+    let expected = rest.split('`').skip(1).step_by(2).collect();
+    Some((field, expected))
+}
+
+fn join(path: &str, field: &str) -> String {
+    if path == "." || path.is_empty() {
+        field.to_owned()
+    } else if path.ends_with(field) {
+        path.to_owned()
+    } else {
+        format!("{path}.{field}")
+    }
+}
+
+fn unknown_key(layers: &[Layer], key: &str, field: &str, expected: &[&str]) -> TrainError {
+    let nearest = nearest(field, expected.iter().copied());
+    let suggestion = match nearest {
+        Some(name) => format!("did you mean {}{name}?", &key[..key.len() - field.len()]),
+        None => format!("known keys here: {}", expected.join(", ")),
+    };
+    TrainError::UnknownKey { layer: layer_of(layers, key), key: key.into(), suggestion }
+}
+
+/// The candidate most like `word`, if any is alike.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+fn layer_of(layers: &[Layer], key: &str) -> String {
+    let layer = layers.iter().rev().find(|layer| layer.sets(key));
+    layer.map_or_else(|| "configuration".into(), |layer| layer.name.clone())
+}
+
+struct BadValue<'a> {
+    layers: &'a [Layer],
+    key: &'a str,
+}
+
+impl BadValue<'_> {
+    fn because(&self, reason: impl Display) -> TrainError {
+        TrainError::BadValue { layer: layer_of(self.layers, self.key), key: self.key.into(), reason: reason.to_string() }
+    }
+}
+
+/// Checks ranges, and what keys mean together.
+pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainError> {
+    let at_least = |key: &str, value: u64, least: u64| {
+        if value >= least {
+            Ok(())
+        } else {
+            Err(BadValue { layers, key }.because(format!("{value} is less than {least}")))
+        }
+    };
+    at_least("epochs", config.epochs, 1)?;
+    at_least("batch_size", config.batch_size as u64, 2)?;
+    at_least("data.image_size", config.data.image_size as u64, 8)?;
+    at_least("encoder.width", config.encoder.width as u64, 1)?;
+    at_least("projector.layers", config.projector.layers as u64, 1)?;
+    at_least("projector.hidden", config.projector.hidden as u64, 1)?;
+    at_least("projector.dim", config.projector.dim as u64, 1)?;
+    at_least("monitor.images", config.monitor.images as u64, 2)?;
+    at_least("checkpoint.every_steps", config.checkpoint.every_steps, 1)?;
+    if config.data.limit != 0 && config.data.limit < config.batch_size {
+        let reason = format!("{} images do not fill one batch of {}", config.data.limit, config.batch_size);
+        return Err(BadValue { layers, key: "data.limit" }.because(reason));
+    }
+    let warmup = config.schedule.warmup;
+    if !(0.0..=1.0).contains(&warmup) {
+        return Err(BadValue { layers, key: "schedule.warmup" }.because(format!("{warmup} is not between 0 and 1")));
+    }
+    let bad = |section: &str, key: &str, reason: String| {
+        BadValue { layers, key: &format!("{section}.{key}") }.because(reason)
+    };
+    config.optimizer.validate().map_err(|error| bad("optimizer", error.key(), error.to_string()))?;
+    config.method_config().validate().map_err(|error| {
+        TrainError::BadValue { layer: layer_of(layers, "terms"), key: "method".into(), reason: error.to_string() }
+    })?;
+    config.augment.validate()?;
+    Ok(())
+}

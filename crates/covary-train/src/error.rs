@@ -1,0 +1,121 @@
+//! What can go wrong in a run, each with the file, key or value and what to do about it.
+
+use std::path::PathBuf;
+
+use crate::loss::LossError;
+use crate::method::MethodError;
+use crate::optim::OptimError;
+
+/// An error of the laboratory.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A configuration file or an override that is not TOML.
+    #[error("{layer}: {message}")]
+    Syntax {
+        /// File or override.
+        layer: String,
+        /// The parser's words, with line and caret.
+        message: String,
+    },
+    /// A key that does not exist.
+    #[error("{layer}: unknown key {key}")]
+    UnknownKey {
+        /// File or override that it stands in.
+        layer: String,
+        /// Dotted path.
+        key: String,
+        /// The nearest key that exists, or the list of them.
+        suggestion: String,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("{layer}: {key}: {reason}")]
+    BadValue {
+        /// File or override that it stands in.
+        layer: String,
+        /// Dotted path.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Neither a recipe nor a file.
+    #[error("{name} is neither a recipe nor a file")]
+    UnknownRecipe {
+        /// What was asked for.
+        name: String,
+        /// Recipes that exist.
+        known: String,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A new run was to be made where one is.
+    #[error("{} holds a run already", path.display())]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder without a run.
+    #[error("{} holds no run: config.toml is missing", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run that is to be resumed with another configuration.
+    #[error("{} was made with another configuration; these keys differ: {}", path.display(), keys.join(", "))]
+    ConfigDiffers {
+        /// The run's folder.
+        path: PathBuf,
+        /// `key (there -> here)`.
+        keys: Vec<String>,
+    },
+    /// A checkpoint that does not fit.
+    #[error("{}: {reason}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A number that is not one.
+    #[error("step {step}: {what} is not finite")]
+    NotFinite {
+        /// Optimizer step, counted from 1.
+        step: u64,
+        /// Term or vector.
+        what: String,
+    },
+    /// The optimizer's settings.
+    #[error(transparent)]
+    Optim(#[from] OptimError),
+    /// A preset or the method's settings.
+    #[error(transparent)]
+    Method(#[from] MethodError),
+    /// The loss.
+    #[error(transparent)]
+    Loss(#[from] LossError),
+    /// Data.
+    #[error(transparent)]
+    Data(#[from] covary_data::DataError),
+    /// Networks.
+    #[error(transparent)]
+    Network(#[from] covary_nn::NnError),
+    /// Probe.
+    #[error(transparent)]
+    Probe(#[from] crate::probe::ProbeError),
+    /// The instruction set asked for.
+    #[error(transparent)]
+    Isa(#[from] covary_kernels::IsaError),
+}

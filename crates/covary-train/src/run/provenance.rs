@@ -1,0 +1,59 @@
+//! What a run was made by: program, commit, processor, threads. Written into its folder before the first step.
+
+use serde::{Deserialize, Serialize};
+
+/// Where, when and by what a run was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of covary.
+    pub covary: String,
+    /// Commit that the binary was built from, with `-dirty` where the tree had changes; `unknown` outside a repository.
+    pub commit: String,
+    /// Compiler version.
+    pub rustc: String,
+    /// Processor as the system names it.
+    pub cpu: String,
+    /// Instruction set of the kernels.
+    pub isa: String,
+    /// Precision that `auto` resolved to.
+    pub precision: String,
+    /// Threads of the pool.
+    pub threads: usize,
+    /// Memory of the machine, bytes.
+    pub memory_bytes: u64,
+    /// Seconds since 1970 at the start.
+    pub started_unix_s: f64,
+}
+
+impl Provenance {
+    /// Collects it for a run about to start.
+    pub fn collect(isa: &str, precision: &str, threads: usize) -> Self {
+        let mut system = sysinfo::System::new();
+        system.refresh_cpu_all();
+        system.refresh_memory();
+        Self {
+            covary: env!("CARGO_PKG_VERSION").into(),
+            commit: env!("COVARY_COMMIT").into(),
+            rustc: env!("COVARY_RUSTC").into(),
+            cpu: system.cpus().first().map_or_else(|| "unknown".into(), |cpu| cpu.brand().trim().to_owned()),
+            isa: isa.into(),
+            precision: precision.into(),
+            threads,
+            memory_bytes: system.total_memory(),
+            started_unix_s: unix_seconds(),
+        }
+    }
+}
+
+/// Seconds since 1970 by the system's clock; for records only, never for results.
+pub fn unix_seconds() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// Largest resident memory of this process so far, bytes, where the system tells (`VmHWM` of `/proc/self/status`).
+pub fn peak_memory_bytes() -> Option<u64> {
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}

@@ -1,0 +1,94 @@
+//! Training: the networks, the step, the loop over batches, and what goes into a checkpoint.
+
+mod model;
+mod step;
+mod train;
+
+use std::path::Path;
+
+use covary_kernels::Isa;
+use covary_nn::EngineConfig;
+
+pub use model::{Model, Target};
+pub use step::StepReport;
+pub use train::{Event, Outcome, Progress, train};
+
+use crate::TrainError;
+use crate::config::TrainConfig;
+use crate::loss::Objective;
+use crate::method::TargetOrder;
+use crate::optim::{EmaSchedule, Optimizer, Schedule};
+use crate::run::Checkpoint;
+
+/// Everything that changes while training.
+#[derive(Debug)]
+pub struct TrainState {
+    /// The networks.
+    pub model: Model,
+    /// The loss, with what its terms keep between steps.
+    pub objective: Objective,
+    /// Steps taken.
+    pub step: u64,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    target_decay: EmaSchedule,
+    target_order: TargetOrder,
+    isa: Isa,
+}
+
+impl TrainState {
+    /// The state before the first of `total_steps` steps.
+    ///
+    /// # Errors
+    /// Sizes and settings that make no network, loss or optimizer.
+    pub fn new(config: &TrainConfig, engine: &EngineConfig, isa: Isa, total_steps: u64) -> Result<Self, TrainError> {
+        let mut model = Model::new(config, engine)?;
+        let layouts: Vec<_> = model.trained_mut().into_iter().map(|(_, network)| network.layout().clone()).collect();
+        Ok(Self {
+            objective: Objective::new(&config.method_config())?,
+            step: 0,
+            optimizer: Optimizer::new(&config.optimizer, isa, &layouts)?,
+            schedule: Schedule::new(config.optimizer.lr, config.schedule.warmup, total_steps),
+            target_decay: EmaSchedule::new(config.target.decay, config.target.final_decay, total_steps),
+            target_order: config.target.order,
+            isa,
+            model,
+        })
+    }
+
+    /// Everything needed to go on with the same bits.
+    pub fn checkpoint(&mut self) -> Checkpoint {
+        let mut checkpoint = Checkpoint { step: self.step, ..Checkpoint::default() };
+        for (name, network) in self.model.networks_mut() {
+            checkpoint.vectors.insert(format!("{name}.parameters"), network.parameters().to_vec());
+            checkpoint.vectors.insert(format!("{name}.statistics"), network.statistics().to_vec());
+        }
+        let state = self.optimizer.state().into_iter().map(|(name, vector)| (format!("optimizer.{name}"), vector.to_vec()));
+        checkpoint.vectors.extend(state);
+        let state = self.objective.state().into_iter().map(|(name, vector)| (format!("loss.{name}"), vector));
+        checkpoint.vectors.extend(state);
+        checkpoint
+    }
+
+    /// Goes back to a checkpoint of the same configuration.
+    ///
+    /// # Errors
+    /// [`TrainError::Checkpoint`] when a vector is missing, of another length, or left over.
+    pub fn restore(&mut self, mut checkpoint: Checkpoint, path: &Path) -> Result<(), TrainError> {
+        for (name, network) in self.model.networks_mut() {
+            let len = network.parameters().len();
+            network.parameters_mut().copy_from_slice(&checkpoint.take(path, &format!("{name}.parameters"), len)?);
+            let len = network.statistics().len();
+            network.statistics_mut().copy_from_slice(&checkpoint.take(path, &format!("{name}.statistics"), len)?);
+        }
+        for (name, vector) in self.optimizer.state_mut() {
+            vector.copy_from_slice(&checkpoint.take(path, &format!("optimizer.{name}"), vector.len())?);
+        }
+        self.step = checkpoint.step;
+        self.optimizer.set_steps(checkpoint.step);
+        let loss = std::mem::take(&mut checkpoint.vectors)
+            .into_iter()
+            .map(|(name, vector)| (name.strip_prefix("loss.").map_or_else(|| name.clone(), str::to_owned), vector));
+        self.objective.load_state(loss.collect()).map_err(|error| TrainError::Checkpoint { path: path.into(), reason: error.to_string() })
+    }
+}

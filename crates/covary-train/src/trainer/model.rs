@@ -1,0 +1,127 @@
+//! The networks of a method: encoder, projector, an optional predictor, and an optional momentum target of the first two.
+//!
+//! ```text
+//! view a ─ encoder ─ h_a ─ projector ─ z_a ─ predictor ─ p_a ┐
+//! view b ─ encoder ─ h_b ─ projector ─ z_b ─ predictor ─ p_b ├─ loss terms
+//! view b ─ target encoder ─ target projector ─ z'_b          ┘
+//! ```
+
+use covary_nn::{EngineConfig, MlpConfig, Network, OutputNorm, ResNetConfig};
+
+use crate::TrainError;
+use crate::config::TrainConfig;
+use crate::method::{PredictorKind, TargetKind};
+
+/// The networks of a run, with their parameters.
+#[derive(Debug)]
+pub struct Model {
+    /// Images to representations h.
+    pub encoder: Network,
+    /// Representations to embeddings z.
+    pub projector: Network,
+    /// Embeddings to predictions p.
+    pub predictor: Option<Network>,
+    /// The slowly moving copy of encoder and projector.
+    pub target: Option<Target>,
+}
+
+/// A copy of encoder and projector whose parameters are a moving average of theirs. Its running statistics are those of its own
+/// forward passes.
+#[derive(Debug)]
+pub struct Target {
+    /// Images to representations.
+    pub encoder: Network,
+    /// Representations to target embeddings.
+    pub projector: Network,
+}
+
+impl Model {
+    /// Builds the networks and draws their initial values, each from (seed, name, shape) alone; the target starts equal to the online
+    /// branch.
+    ///
+    /// # Errors
+    /// [`TrainError::Network`] for sizes that make no network.
+    pub fn new(config: &TrainConfig, engine: &EngineConfig) -> Result<Self, TrainError> {
+        let build = |part: Part| part.build(config, engine);
+        let target = match config.target.kind {
+            TargetKind::Shared => None,
+            TargetKind::Momentum => Some(Target { encoder: build(Part::Encoder)?, projector: build(Part::Projector)? }),
+        };
+        let predictor = match config.predictor.kind {
+            PredictorKind::None => None,
+            PredictorKind::Linear | PredictorKind::Mlp => Some(build(Part::Predictor)?),
+        };
+        Ok(Self { encoder: build(Part::Encoder)?, projector: build(Part::Projector)?, predictor, target })
+    }
+
+    /// The encoder as it is before training.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub fn initial_encoder(config: &TrainConfig, engine: &EngineConfig) -> Result<Network, TrainError> {
+        Part::Encoder.build(config, engine)
+    }
+
+    /// Width of the representation h.
+    pub fn representation_width(&self) -> usize {
+        self.encoder.output_width()
+    }
+
+    /// Every network with the name that checkpoints know it by.
+    pub fn networks_mut(&mut self) -> Vec<(&'static str, &mut Network)> {
+        let mut networks = vec![("encoder", &mut self.encoder), ("projector", &mut self.projector)];
+        networks.extend(self.predictor.as_mut().map(|network| ("predictor", network)));
+        if let Some(target) = &mut self.target {
+            networks.push(("target.encoder", &mut target.encoder));
+            networks.push(("target.projector", &mut target.projector));
+        }
+        networks
+    }
+
+    /// The networks that the optimizer moves, in a fixed order.
+    pub fn trained_mut(&mut self) -> Vec<(&'static str, &mut Network)> {
+        let mut networks = vec![("encoder", &mut self.encoder), ("projector", &mut self.projector)];
+        networks.extend(self.predictor.as_mut().map(|network| ("predictor", network)));
+        networks
+    }
+}
+
+enum Part {
+    Encoder,
+    Projector,
+    Predictor,
+}
+
+impl Part {
+    fn build(self, config: &TrainConfig, engine: &EngineConfig) -> Result<Network, TrainError> {
+        let (mut network, name) = match self {
+            Self::Encoder => (Network::resnet(&encoder_config(config)?, engine)?, "encoder"),
+            Self::Projector => (Network::mlp(&projector_config(config), engine)?, "projector"),
+            Self::Predictor => (Network::mlp(&predictor_config(config), engine)?, "predictor"),
+        };
+        network.initialise(config.seed, name);
+        Ok(network)
+    }
+}
+
+fn encoder_config(config: &TrainConfig) -> Result<ResNetConfig, TrainError> {
+    let side = config.data.image_size;
+    Ok(ResNetConfig::named(&config.encoder.name, config.encoder.width, side, side)?)
+}
+
+fn projector_config(config: &TrainConfig) -> MlpConfig {
+    let projector = &config.projector;
+    let mut sizes = vec![8 * config.encoder.width];
+    sizes.extend(std::iter::repeat_n(projector.hidden, projector.layers - 1));
+    sizes.push(projector.dim);
+    MlpConfig { sizes, batch_norm: projector.batch_norm, output_norm: projector.output_batch_norm, output_bias: true }
+}
+
+fn predictor_config(config: &TrainConfig) -> MlpConfig {
+    let (predictor, dim) = (&config.predictor, config.projector.dim);
+    let sizes = match predictor.kind {
+        PredictorKind::Mlp => vec![dim, predictor.hidden, dim],
+        PredictorKind::Linear | PredictorKind::None => vec![dim, dim],
+    };
+    MlpConfig { sizes, batch_norm: predictor.batch_norm, output_norm: OutputNorm::None, output_bias: true }
+}

@@ -1,0 +1,118 @@
+//! One training step: views through the branches, loss, gradients back, optimizer.
+
+use covary_kernels::{Isa, optimizer};
+
+use super::TrainState;
+use crate::TrainError;
+use crate::loss::{BranchOutputs, Evaluation};
+use crate::method::TargetOrder;
+
+/// What a step measured.
+#[derive(Debug, Clone)]
+pub struct StepReport {
+    /// Steps taken, this one included.
+    pub step: u64,
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// The loss and its terms.
+    pub evaluation: Evaluation,
+}
+
+impl TrainState {
+    /// Takes one step on a batch: `views` holds view a of all n images, then view b (`[2 * n, h, w, 3]`, normalised).
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] naming term and step where a number is not one; the parameters are then as before the step.
+    pub fn train_step(&mut self, views: &[f32]) -> Result<StepReport, TrainError> {
+        if self.target_order == TargetOrder::BeforeForward {
+            self.move_target();
+        }
+        let evaluation = self.forward_backward(views)?;
+        let lr = self.schedule.lr(self.step);
+        for (index, (_, network)) in self.model.trained_mut().into_iter().enumerate() {
+            self.optimizer.step(lr, index, network);
+        }
+        if self.target_order == TargetOrder::AfterStep {
+            self.move_target();
+        }
+        self.step += 1;
+        Ok(StepReport { step: self.step, lr, evaluation })
+    }
+
+    /// The loss of a batch, with its gradients added to those of the networks.
+    fn forward_backward(&mut self, views: &[f32]) -> Result<Evaluation, TrainError> {
+        let needs = self.objective.needs();
+        let (a, b) = views.split_at(views.len() / 2);
+        let online_views = usize::from(needs.online(0)) + usize::from(needs.online(1));
+        let online = match (needs.online(0), needs.online(1)) {
+            (true, true) => views,
+            (true, false) => a,
+            (false, _) => b,
+        };
+        let model = &mut self.model;
+        let h = model.encoder.forward(online, online_views);
+        let z = model.projector.forward(&h, online_views);
+        let p = model.predictor.as_mut().map(|predictor| predictor.forward(&z, online_views));
+        let target = [(needs.target[0], a), (needs.target[1], b)].map(|(needed, view)| {
+            let target = model.target.as_mut().filter(|_| needed)?;
+            let h = target.encoder.forward_untracked(view, 1);
+            Some(target.projector.forward_untracked(&h, 1))
+        });
+
+        let d = model.projector.output_width();
+        let z_views = split_views(&z, needs.online(0), needs.online(1));
+        let p_views = p.as_deref().map_or([None, None], |p| split_views(p, needs.online(0), needs.online(1)));
+        let outputs = BranchOutputs {
+            n: z.len() / d / online_views,
+            d,
+            embedding: z_views,
+            prediction: p_views,
+            target: [target[0].as_deref(), target[1].as_deref()],
+        };
+        let evaluation = self.objective.evaluate(&outputs).map_err(|error| error.at_step(self.step + 1))?;
+
+        let mut dz = join_views(&evaluation.embedding_gradient, &z_views);
+        if let Some(predictor) = &mut model.predictor {
+            let dp = join_views(&evaluation.prediction_gradient, &p_views);
+            for (sum, part) in dz.iter_mut().zip(predictor.backward(&dp)) {
+                *sum += part;
+            }
+        }
+        let dh = model.projector.backward(&dz);
+        model.encoder.backward(&dh);
+        Ok(evaluation)
+    }
+
+    /// `target = decay * target + (1 - decay) * online`, parameters only.
+    fn move_target(&mut self) {
+        let Some(target) = &mut self.model.target else { return };
+        let decay = self.target_decay.decay(self.step);
+        let isa: Isa = self.isa;
+        optimizer::ema(isa, target.encoder.parameters_mut(), self.model.encoder.parameters(), decay as f32);
+        optimizer::ema(isa, target.projector.parameters_mut(), self.model.projector.parameters(), decay as f32);
+    }
+}
+
+fn split_views(rows: &[f32], has_a: bool, has_b: bool) -> [Option<&[f32]>; 2] {
+    match (has_a, has_b) {
+        (true, true) => {
+            let (a, b) = rows.split_at(rows.len() / 2);
+            [Some(a), Some(b)]
+        }
+        (true, false) => [Some(rows), None],
+        (false, _) => [None, Some(rows)],
+    }
+}
+
+/// The gradients of the views that went through the network, one after the other; zero where the loss has none.
+fn join_views(gradients: &[Option<Vec<f32>>; 2], views: &[Option<&[f32]>; 2]) -> Vec<f32> {
+    let mut joined = Vec::with_capacity(views.iter().flatten().map(|view| view.len()).sum());
+    for (gradient, view) in gradients.iter().zip(views) {
+        match (gradient, view) {
+            (Some(gradient), Some(_)) => joined.extend_from_slice(gradient),
+            (None, Some(view)) => joined.resize(joined.len() + view.len(), 0.0),
+            (_, None) => {}
+        }
+    }
+    joined
+}
