@@ -1,2 +1,42 @@
-//! The `covary` command.
-fn main() {}
+//! The `covary` command: pretrain an encoder without labels, score it, look at data.
+//!
+//! stdout is data, stderr is talk. Exit codes: 0 done, 1 the run failed, 2 bad input or a file that cannot be used, 130 interrupted.
+
+mod command;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A laboratory for self-supervised learning of images, on the CPU you have.
+#[derive(Parser)]
+#[command(name = "covary", version, about, after_help = "Start with: covary pretrain")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Pretrain(command::pretrain::Pretrain),
+    Probe(command::probe::Probe),
+    List(command::list::List),
+    Data(command::data::Data),
+}
+
+/// Exit code of a run that was asked to stop.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Pretrain(command) => command.run(),
+        Command::Probe(command) => command.run(),
+        Command::List(command) => command.run(),
+        Command::Data(command) => command.run(),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => output::fail(&error),
+    }
+}

@@ -10,23 +10,30 @@
 //! | loops over pixels | `passes`, `frame` | one body, compiled for each set |
 //! | BatchNorm | `norm` | |
 //! | residual block, stem, pooling | `block`, `stem` | |
+//! | linear layers, BatchNorm of rows | `linear`, `dense_norm` | the gemm crate's; one body for each set |
+//! | optimizer steps, moving average | [`optimizer`] | one body, compiled for each set |
 #![expect(unsafe_code, reason = "SIMD kernels")]
 
 mod block;
 mod conv;
 mod conv_norm;
+mod dense_norm;
 mod dispatch;
 mod element;
 mod frame;
 mod isa;
+mod linear;
 mod norm;
+pub mod optimizer;
 mod passes;
 mod precision;
 mod stem;
 
 pub use block::{BlockGeometry, BlockScratch, BlockTape, ResidualBlock, Statistics};
 pub use conv::{ConvGeometry, Operand, reference};
+pub use dense_norm::{DenseNorm, DenseStatistics, GammaBeta, add_bias, add_column_sums};
 pub use element::{Element, LANES, padded};
 pub use isa::{Isa, IsaError};
+pub use linear::LinearShape;
 pub use precision::Precision;
 pub use stem::{Stem, StemScratch, StemTape, average_pool, average_pool_gradient};

@@ -1,1 +1,19 @@
-//! Encoders and heads with flat parameters, on the CPU kernels or on Burn's operations
+//! Networks with flat parameters: encoders (images to representations) and MLP heads (projector, predictor).
+//!
+//! A [`Network`] owns three flat f32 vectors, parameters, gradients and running statistics, with a [`Layout`] that gives each part its
+//! torchvision or PyTorch name and shape. `forward` keeps what `backward` needs; optimizers, averages and checkpoints see flat vectors
+//! alone. Several views go through one call, each normalised by its own statistics, as if one had gone after the other.
+
+mod encoder;
+mod error;
+mod initialise;
+mod layout;
+mod mlp;
+mod network;
+mod store;
+
+pub use encoder::ResNetConfig;
+pub use error::NnError;
+pub use layout::{Layout, LayoutEntry};
+pub use mlp::{MlpConfig, OutputNorm};
+pub use network::{EngineConfig, Network};

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use crate::loss::LossError;
 use crate::method::MethodError;
-use crate::optim::OptimError;
 
 /// An error of the laboratory.
 #[derive(Debug, thiserror::Error)]
@@ -97,9 +96,12 @@ pub enum TrainError {
         /// Term or vector.
         what: String,
     },
-    /// The optimizer's settings.
-    #[error(transparent)]
-    Optim(#[from] OptimError),
+    /// Images that cannot be scored.
+    #[error("{} has no labels to score an encoder with", path.display())]
+    NoLabels {
+        /// The data.
+        path: PathBuf,
+    },
     /// A preset or the method's settings.
     #[error(transparent)]
     Method(#[from] MethodError),
@@ -114,8 +116,29 @@ pub enum TrainError {
     Network(#[from] covary_nn::NnError),
     /// Probe.
     #[error(transparent)]
-    Probe(#[from] crate::probe::ProbeError),
+    Probe(#[from] crate::EmbeddingError),
     /// The instruction set asked for.
     #[error(transparent)]
     Isa(#[from] covary_kernels::IsaError),
+}
+
+impl TrainError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let fixed = match self {
+            Self::UnknownKey { suggestion, .. } => return Some(suggestion.clone()),
+            Self::Method(MethodError::UnknownPreset { suggestion, .. }) => return Some(suggestion.clone()),
+            Self::UnknownRecipe { known, .. } => return Some(format!("recipes: {known}; or give the path of a TOML file")),
+            Self::Data(error) => return error.hint().map(str::to_owned),
+            Self::RunExists { .. } => "give another folder with --out, or go on with --resume",
+            Self::NotARun { .. } => "give the folder of a run: `covary pretrain` prints it",
+            Self::ConfigDiffers { .. } => "resume without overrides, or start a new run with --out",
+            Self::Checkpoint { .. } => "the file is damaged or of another configuration; start anew with --out",
+            Self::NotFinite { .. } => "lower optimizer.lr, or lengthen schedule.warmup; the last checkpoint is from before",
+            Self::Write { .. } => "check that the disk has room and that the folder may be written; what was there before is untouched",
+            Self::Isa(_) => "unset COVARY_ISA, or set it to one that `covary list` names",
+            _ => return None,
+        };
+        Some(fixed.to_owned())
+    }
 }

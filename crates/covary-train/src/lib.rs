@@ -1,9 +1,27 @@
-//! The laboratory: loss terms, methods, training, probes and collapse metrics
+//! The laboratory: loss terms, methods, training, probes and collapse metrics.
+//!
+//! Data's way down: a [`config::TrainConfig`] names everything; [`trainer`] takes views through the branches to the [`loss`] and back;
+//! [`evaluate`] freezes the encoder and scores its representations by [`LinearProbe`], [`NearestNeighbors`] and the collapse [`METRICS`];
+//! [`run`] is the folder where all of it is written; [`pretrain`] is the whole way.
 
+pub mod config;
 mod embeddings;
+mod error;
+pub mod evaluate;
+pub mod loss;
+pub mod method;
 mod metrics;
+mod monitor;
+pub mod optim;
+mod pretrain;
 mod probe;
+pub mod run;
+pub mod trainer;
 
+pub use covary_kernels::Isa;
+pub use error::TrainError;
+pub use monitor::{Monitor, MonitorReport};
+pub use pretrain::{Ending, Pretraining, Watch, probe_run};
 pub use embeddings::{EmbeddingError, Embeddings};
 pub use metrics::{
     CollapseMetric, Invariances, METRICS, Measurement, Outcome, Sample, Verdict, measure,

@@ -7,17 +7,16 @@
 mod layers;
 mod validate;
 
-use std::collections::BTreeMap;
-
 use covary_data::AugmentConfig;
 use covary_kernels::{Isa, Precision};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 pub use layers::{RECIPES, differences};
+pub(crate) use validate::nearest;
 
 use crate::TrainError;
-use crate::method::{self, BranchConfig, PredictorConfig, TargetConfig, TermConfig};
+use crate::method::{self, BranchConfig, MethodConfig, PredictorConfig, TargetConfig, Terms};
 use crate::optim::OptimizerConfig;
 use layers::{Layer, overlay};
 
@@ -42,19 +41,23 @@ pub struct TrainConfig {
     /// Images.
     pub data: DataConfig,
     /// The two views.
+    #[serde(default)]
     pub augment: AugmentConfig,
     /// Encoder.
     pub encoder: EncoderConfig,
     /// Projector.
     pub projector: ProjectorConfig,
     /// How the branches meet.
+    #[serde(default)]
     pub branches: BranchConfig,
     /// Predictor.
+    #[serde(default)]
     pub predictor: PredictorConfig,
     /// What the online branch is compared with.
+    #[serde(default)]
     pub target: TargetConfig,
     /// Terms of the loss, by name.
-    pub terms: BTreeMap<String, TermConfig>,
+    pub terms: Terms,
     /// Optimizer.
     pub optimizer: OptimizerConfig,
     /// Learning rate over the run.
@@ -99,8 +102,6 @@ pub struct DataConfig {
     pub limit: usize,
     /// Leave corrupt images out instead of stopping.
     pub skip_corrupt: bool,
-    /// Side of the views, pixels.
-    pub image_size: usize,
 }
 
 /// Encoder.
@@ -187,6 +188,16 @@ impl TrainConfig {
         let config = validate::typed(table, layers)?;
         validate::check(&config, layers)?;
         Ok(config)
+    }
+
+    /// The method's part.
+    pub fn method_config(&self) -> MethodConfig {
+        MethodConfig {
+            branches: self.branches.clone(),
+            predictor: self.predictor.clone(),
+            target: self.target.clone(),
+            terms: self.terms.clone(),
+        }
     }
 
     /// The whole configuration as TOML, which [`TrainConfig::parse`] reads back to the same value.

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 use super::TrainConfig;
 use super::layers::Layer;
 use crate::TrainError;
+use crate::method::MethodError;
 
 /// Parses the merged table; the first unknown key or wrong type is traced back to the layer that has it.
 pub(super) fn typed(table: Table, layers: &[Layer]) -> Result<TrainConfig, TrainError> {
@@ -84,7 +85,7 @@ pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainE
     };
     at_least("epochs", config.epochs, 1)?;
     at_least("batch_size", config.batch_size as u64, 2)?;
-    at_least("data.image_size", config.data.image_size as u64, 8)?;
+    at_least("augment.size", config.augment.size as u64, 8)?;
     at_least("encoder.width", config.encoder.width as u64, 1)?;
     at_least("projector.layers", config.projector.layers as u64, 1)?;
     at_least("projector.hidden", config.projector.hidden as u64, 1)?;
@@ -99,13 +100,12 @@ pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainE
     if !(0.0..=1.0).contains(&warmup) {
         return Err(BadValue { layers, key: "schedule.warmup" }.because(format!("{warmup} is not between 0 and 1")));
     }
-    let bad = |section: &str, key: &str, reason: String| {
-        BadValue { layers, key: &format!("{section}.{key}") }.because(reason)
-    };
-    config.optimizer.validate().map_err(|error| bad("optimizer", error.key(), error.to_string()))?;
-    config.method_config().validate().map_err(|error| {
-        TrainError::BadValue { layer: layer_of(layers, "terms"), key: "method".into(), reason: error.to_string() }
+    let bad = |key: &str, reason: &dyn Display| BadValue { layers, key }.because(reason);
+    config.optimizer.validate().map_err(|error| bad(&format!("optimizer.{}", error.key()), &error))?;
+    config.method_config().validate().map_err(|error| match &error {
+        MethodError::Setting { key, reason } => bad(key, reason),
+        MethodError::UnknownPreset { .. } => error.into(),
     })?;
-    config.augment.validate()?;
+    config.augment.validate("augment")?;
     Ok(())
 }

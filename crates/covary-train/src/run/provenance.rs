@@ -28,18 +28,21 @@ pub struct Provenance {
 impl Provenance {
     /// Collects it for a run about to start.
     pub fn collect(isa: &str, precision: &str, threads: usize) -> Self {
-        let mut system = sysinfo::System::new();
-        system.refresh_cpu_all();
-        system.refresh_memory();
+        let system = sysinfo::System::new().map(|mut system| {
+            let _ = system.refresh_cpu_all();
+            let _ = system.refresh_memory();
+            system
+        });
+        let cpu = system.as_ref().ok().and_then(|system| Some(system.cpus().first()?.brand().trim().to_owned()));
         Self {
             covary: env!("CARGO_PKG_VERSION").into(),
             commit: env!("COVARY_COMMIT").into(),
             rustc: env!("COVARY_RUSTC").into(),
-            cpu: system.cpus().first().map_or_else(|| "unknown".into(), |cpu| cpu.brand().trim().to_owned()),
+            cpu: cpu.unwrap_or_else(|| "unknown".into()),
             isa: isa.into(),
             precision: precision.into(),
             threads,
-            memory_bytes: system.total_memory(),
+            memory_bytes: system.map_or(0, |system| system.total_memory()),
             started_unix_s: unix_seconds(),
         }
     }

@@ -43,11 +43,12 @@ impl TrainState {
     /// Sizes and settings that make no network, loss or optimizer.
     pub fn new(config: &TrainConfig, engine: &EngineConfig, isa: Isa, total_steps: u64) -> Result<Self, TrainError> {
         let mut model = Model::new(config, engine)?;
-        let layouts: Vec<_> = model.trained_mut().into_iter().map(|(_, network)| network.layout().clone()).collect();
+        let networks: Vec<_> = model.trained_mut().into_iter().map(|(name, network)| (name, network.layout().clone())).collect();
+        let layouts: Vec<_> = networks.iter().map(|(name, layout)| (*name, layout)).collect();
         Ok(Self {
             objective: Objective::new(&config.method_config())?,
             step: 0,
-            optimizer: Optimizer::new(&config.optimizer, isa, &layouts)?,
+            optimizer: Optimizer::new(&config.optimizer, isa, &layouts),
             schedule: Schedule::new(config.optimizer.lr, config.schedule.warmup, total_steps),
             target_decay: EmaSchedule::new(config.target.decay, config.target.final_decay, total_steps),
             target_order: config.target.order,
@@ -85,7 +86,6 @@ impl TrainState {
             vector.copy_from_slice(&checkpoint.take(path, &format!("optimizer.{name}"), vector.len())?);
         }
         self.step = checkpoint.step;
-        self.optimizer.set_steps(checkpoint.step);
         let loss = std::mem::take(&mut checkpoint.vectors)
             .into_iter()
             .map(|(name, vector)| (name.strip_prefix("loss.").map_or_else(|| name.clone(), str::to_owned), vector));

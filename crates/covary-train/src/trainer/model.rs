@@ -105,7 +105,7 @@ impl Part {
 }
 
 fn encoder_config(config: &TrainConfig) -> Result<ResNetConfig, TrainError> {
-    let side = config.data.image_size;
+    let side = config.augment.size;
     Ok(ResNetConfig::named(&config.encoder.name, config.encoder.width, side, side)?)
 }
 

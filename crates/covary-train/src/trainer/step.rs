@@ -30,7 +30,7 @@ impl TrainState {
         let evaluation = self.forward_backward(views)?;
         let lr = self.schedule.lr(self.step);
         for (index, (_, network)) in self.model.trained_mut().into_iter().enumerate() {
-            self.optimizer.step(lr, index, network);
+            self.optimizer.step(lr, self.step + 1, index, network);
         }
         if self.target_order == TargetOrder::AfterStep {
             self.move_target();

@@ -55,8 +55,8 @@ struct Logs {
 pub fn train(
     config: &TrainConfig,
     state: &mut TrainState,
-    loader: &Loader,
-    monitor: &mut Monitor,
+    loader: &mut Loader,
+    monitor: &Monitor,
     run: &RunFolder,
     stop: &AtomicBool,
     watch: &mut dyn FnMut(Event<'_>),

@@ -1,0 +1,7 @@
+//! The subcommands, one a file.
+
+pub(crate) mod data;
+pub(crate) mod list;
+pub(crate) mod pretrain;
+pub(crate) mod probe;
+pub(crate) mod summary;

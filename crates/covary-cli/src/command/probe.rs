@@ -1,0 +1,43 @@
+//! `covary probe`: the score of a run's encoder, computed anew.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use covary_train::probe_run;
+
+use crate::output::{Table, line, say};
+
+/// Fit a linear classifier and kNN on the frozen encoder of a run and score the test set.
+#[derive(Args)]
+pub(crate) struct Probe {
+    /// Folder of the run.
+    run: PathBuf,
+    /// Print one JSON object as the last line of stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Probe {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let pool = rayon::ThreadPoolBuilder::new().build().context("starting the threads")?;
+        let result = pool.install(|| probe_run(&self.run))?;
+        let mut table = Table::new(&["", "top-1"]);
+        let names = [
+            ("linear, L-BFGS", "linear_top1"),
+            ("linear, SGD for 100 epochs", "linear_top1_sgd"),
+            ("kNN, k = 20", "knn_top1"),
+            ("kNN, k = 200", "knn200_top1"),
+        ];
+        for (name, key) in names {
+            let value = result[key].as_f64().map_or_else(|| "–".into(), |value| format!("{:.2} %", 100.0 * value));
+            table.row(vec![name.into(), value]);
+        }
+        say(&format!("\nScores on the test set of {}\n\n{}", result["data"].as_str().unwrap_or("the data"), table.render()));
+        if self.json {
+            line(&result.to_string());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

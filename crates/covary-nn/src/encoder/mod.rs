@@ -1,0 +1,5 @@
+//! Encoders: images to representations.
+
+pub(crate) mod resnet;
+
+pub use resnet::ResNetConfig;

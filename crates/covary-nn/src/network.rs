@@ -1,0 +1,212 @@
+//! A network: flat vectors and the engine that computes with them.
+
+use covary_kernels::{Isa, Precision};
+
+use crate::encoder::resnet::kernels::ResNetKernels;
+use crate::initialise;
+use crate::layout::Layout;
+use crate::mlp::kernels::MlpKernels;
+use crate::{MlpConfig, NnError, ResNetConfig};
+
+/// What computes.
+#[derive(Debug, Clone)]
+pub enum EngineConfig {
+    /// The CPU kernels.
+    Kernels {
+        /// Instruction set.
+        isa: Isa,
+        /// Operand and storage precision of convolutions.
+        precision: Precision,
+    },
+}
+
+/// A trainable network. Threads are those of the current rayon pool; results do not depend on their number.
+#[derive(Debug)]
+pub struct Network {
+    engine: Engine,
+    input_width: usize,
+    output_width: usize,
+    layout: Layout,
+    statistics_layout: Layout,
+    parameters: Vec<f32>,
+    gradients: Vec<f32>,
+    statistics: Vec<f32>,
+}
+
+#[derive(Debug)]
+enum Engine {
+    ResNet(Box<ResNetKernels>),
+    Mlp(MlpKernels),
+}
+
+impl Network {
+    /// An encoder: normalised images `[views * n, rows, columns, 3]` to representations `[views * n, 8 * width]`.
+    ///
+    /// # Errors
+    /// [`NnError::Size`] for sizes that make no network.
+    pub fn resnet(config: &ResNetConfig, engine: &EngineConfig) -> Result<Self, NnError> {
+        let EngineConfig::Kernels { isa, precision } = *engine;
+        let kernels = ResNetKernels::new(config.rows, config.columns, config.width, config.blocks, isa, precision);
+        let input_width = config.rows * config.columns * 3;
+        Ok(Self::new(Engine::ResNet(Box::new(kernels)), input_width, config.features(), config.layouts()))
+    }
+
+    /// A head: `[views * n, in]` to `[views * n, out]`.
+    ///
+    /// # Errors
+    /// [`NnError::Size`] for fewer than two widths or a width of zero.
+    pub fn mlp(config: &MlpConfig, engine: &EngineConfig) -> Result<Self, NnError> {
+        config.check()?;
+        let EngineConfig::Kernels { isa, .. } = *engine;
+        let (input, output) = (config.sizes[0], config.sizes[config.sizes.len() - 1]);
+        Ok(Self::new(Engine::Mlp(MlpKernels::new(config, isa)), input, output, config.layouts()))
+    }
+
+    fn new(engine: Engine, input_width: usize, output_width: usize, (layout, statistics_layout): (Layout, Layout)) -> Self {
+        let mut statistics = vec![0.0; statistics_layout.len()];
+        initialise::statistics(&statistics_layout, &mut statistics);
+        Self {
+            engine,
+            input_width,
+            output_width,
+            parameters: vec![0.0; layout.len()],
+            gradients: vec![0.0; layout.len()],
+            statistics,
+            layout,
+            statistics_layout,
+        }
+    }
+
+    /// Draws initial values, each from (seed, `prefix` and name, shape) alone, and resets the running statistics.
+    pub fn initialise(&mut self, seed: u64, prefix: &str) {
+        initialise::parameters(&self.layout, seed, prefix, &mut self.parameters);
+        initialise::statistics(&self.statistics_layout, &mut self.statistics);
+        self.invalidate();
+    }
+
+    /// Training mode: keeps what [`Network::backward`] needs and moves the running statistics, view after view.
+    ///
+    /// # Shapes
+    /// - input: `[views * n, input width]` → `[views * n, output width]`
+    pub fn forward(&mut self, input: &[f32], views: usize) -> Vec<f32> {
+        self.train(input, views, true)
+    }
+
+    /// Training mode without a backward pass: for targets.
+    pub fn forward_untracked(&mut self, input: &[f32], views: usize) -> Vec<f32> {
+        self.train(input, views, false)
+    }
+
+    fn train(&mut self, input: &[f32], views: usize, keep_tape: bool) -> Vec<f32> {
+        let mut out = self.output_for(input);
+        let statistics = Some(self.statistics.as_mut_slice());
+        match &mut self.engine {
+            Engine::ResNet(kernels) => kernels.forward(&self.parameters, statistics, input, views, keep_tape, &mut out),
+            Engine::Mlp(kernels) => kernels.forward(&self.parameters, statistics, input, views, &mut out),
+        }
+        out
+    }
+
+    fn output_for(&self, input: &[f32]) -> Vec<f32> {
+        assert_eq!(input.len() % self.input_width, 0, "the input has whole rows");
+        vec![0.0; input.len() / self.input_width * self.output_width]
+    }
+
+    /// Adds the gradients of the last [`Network::forward`]; gives the gradient of its input, empty for an encoder.
+    pub fn backward(&mut self, output_gradient: &[f32]) -> Vec<f32> {
+        match &mut self.engine {
+            Engine::ResNet(kernels) => {
+                kernels.backward(&self.parameters, output_gradient, &mut self.gradients);
+                Vec::new()
+            }
+            Engine::Mlp(kernels) => {
+                let mut input_gradient = vec![0.0; output_gradient.len() / self.output_width * self.input_width];
+                kernels.backward(&self.parameters, output_gradient, &mut input_gradient, &mut self.gradients);
+                input_gradient
+            }
+        }
+    }
+
+    /// Eval mode: normalised by the running statistics.
+    ///
+    /// # Shapes
+    /// - input: `[n, input width]` → `[n, output width]`
+    pub fn infer(&mut self, input: &[f32]) -> Vec<f32> {
+        let mut out = self.output_for(input);
+        match &mut self.engine {
+            Engine::ResNet(kernels) => kernels.infer(&self.parameters, &self.statistics, input, &mut out),
+            Engine::Mlp(kernels) => kernels.infer(&self.parameters, &self.statistics, input, &mut out),
+        }
+        out
+    }
+
+    /// Sets the running statistics to the mean of the statistics of these batches, for a network that never trained.
+    pub fn reestimate_statistics<'a>(&mut self, batches: impl Iterator<Item = &'a [f32]>) {
+        const MOMENTUM: f64 = 0.1;
+        let mut mean = vec![0.0_f64; self.statistics.len()];
+        let mut count = 0.0;
+        for batch in batches {
+            self.statistics.fill(0.0);
+            self.forward_untracked(batch, 1);
+            count += 1.0;
+            // One update from zero leaves momentum times the batch's statistics.
+            for (mean, moved) in mean.iter_mut().zip(&self.statistics) {
+                *mean += (f64::from(*moved) / MOMENTUM - *mean) / count;
+            }
+        }
+        self.statistics.iter_mut().zip(&mean).for_each(|(statistic, mean)| *statistic = *mean as f32);
+    }
+
+    fn invalidate(&mut self) {
+        if let Engine::ResNet(kernels) = &mut self.engine {
+            kernels.invalidate();
+        }
+    }
+
+    /// Width of a row of the output.
+    pub fn output_width(&self) -> usize {
+        self.output_width
+    }
+
+    /// Where each parameter lies.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Where each running statistic lies.
+    pub fn statistics_layout(&self) -> &Layout {
+        &self.statistics_layout
+    }
+
+    /// Parameters.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// Parameters, to be changed: packed weights are made anew at the next pass.
+    pub fn parameters_mut(&mut self) -> &mut [f32] {
+        self.invalidate();
+        &mut self.parameters
+    }
+
+    /// Gradients that backward passes added up.
+    pub fn gradients(&self) -> &[f32] {
+        &self.gradients
+    }
+
+    /// Parameters and gradients, for an optimizer.
+    pub fn parameters_and_gradients_mut(&mut self) -> (&mut [f32], &mut [f32]) {
+        self.invalidate();
+        (&mut self.parameters, &mut self.gradients)
+    }
+
+    /// Running statistics.
+    pub fn statistics(&self) -> &[f32] {
+        &self.statistics
+    }
+
+    /// Running statistics, to be changed.
+    pub fn statistics_mut(&mut self) -> &mut [f32] {
+        &mut self.statistics
+    }
+}

@@ -1,0 +1,63 @@
+//! Representations of clean images, and what is measured on them without labels.
+
+use covary_data::{AugmentConfig, Augmenter, Dataset};
+use covary_nn::Network;
+use serde::Serialize;
+
+use crate::metrics::{Measurement, Sample, Verdict, measure};
+use crate::{Embeddings, TrainError};
+
+/// Images that go through the encoder at once.
+const BATCH: usize = 256;
+
+/// Representations `[n, width]` of clean images in eval mode, of all images or of those at `indices`, in their order.
+pub fn represent(encoder: &mut Network, dataset: &Dataset, augment: &AugmentConfig, indices: Option<&[u32]>) -> Vec<f32> {
+    let count = indices.map_or(dataset.len(), <[u32]>::len);
+    let mut h = Vec::with_capacity(count * encoder.output_width());
+    let mut images = Vec::new();
+    for start in (0..count).step_by(BATCH) {
+        let index = |at: usize| indices.map_or(at, |indices| indices[at] as usize);
+        clean(dataset, augment, (start..count.min(start + BATCH)).map(index), &mut images);
+        h.extend(encoder.infer(&images));
+    }
+    h
+}
+
+/// Clean normalised images `[n, size, size, 3]`.
+pub(super) fn clean(dataset: &Dataset, augment: &AugmentConfig, indices: impl Iterator<Item = usize>, out: &mut Vec<f32>) {
+    let len = augment.size * augment.size * 3;
+    let mut augmenter = Augmenter::default();
+    out.clear();
+    for index in indices {
+        let start = out.len();
+        out.resize(start + len, 0.0);
+        augmenter.clean(augment, dataset.image(index), &mut out[start..]);
+    }
+}
+
+/// Collapse metrics and verdicts of representation h and embedding z.
+#[derive(Debug, Clone, Serialize)]
+pub struct Spaces {
+    /// Metrics of h.
+    pub representation: Vec<Measurement>,
+    /// Metrics of z.
+    pub embedding: Vec<Measurement>,
+    /// Verdict on h.
+    pub representation_verdict: Verdict,
+    /// Verdict on z.
+    pub embedding_verdict: Verdict,
+}
+
+/// Measures h `[n, h_width]` and z `[n, z_width]`.
+///
+/// # Errors
+/// Fewer than two rows, or a number that is not finite.
+pub fn spaces(h: &[f32], h_width: usize, z: &[f32], z_width: usize) -> Result<Spaces, TrainError> {
+    let of = |values: &[f32], width| -> Result<_, TrainError> {
+        let sample = Sample::new(Embeddings::try_new(values, width)?);
+        Ok((measure(&sample)?, Verdict::of(&sample)?))
+    };
+    let (representation, representation_verdict) = of(h, h_width)?;
+    let (embedding, embedding_verdict) = of(z, z_width)?;
+    Ok(Spaces { representation, embedding, representation_verdict, embedding_verdict })
+}

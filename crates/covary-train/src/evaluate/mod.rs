@@ -1,0 +1,11 @@
+//! The honest score of a frozen encoder: representations of clean images computed once in eval mode, a linear classifier fitted on the
+//! training ones, its L2 chosen on a held-out part of them, the test set scored once; kNN beside it, collapse metrics of representation
+//! and embedding, and two reference lines measured in the same way: the encoder before training, and raw pixels.
+
+mod features;
+mod reference;
+mod scores;
+
+pub use features::{Spaces, represent, spaces};
+pub use reference::{pixels, untrained};
+pub use scores::{Data, Line, SgdLine, score, sgd_score};

@@ -1,0 +1,50 @@
+//! `offset - scale · (1 / N) Σ_n cos(x_n, y_n)`, by form: `-cos` (SimSiam; TiCo as sayannag writes it), `1 - cos` (TiCo in lightly),
+//! `2 - 2cos` (BYOL: the squared distance of normalised vectors).
+//!
+//! Chen, He 2021 (SimSiam), eq. 1; Grill et al. 2020 (BYOL), eq. 2; Zhu et al. 2022 (TiCo).
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::super::{Scope, Term};
+use super::algebra::normalised_rows;
+
+/// Constant and factor of the cosine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Form {
+    #[serde(rename = "-cos")]
+    Negative,
+    #[serde(rename = "1-cos")]
+    OneMinus,
+    #[serde(rename = "2-2cos")]
+    TwoMinusTwice,
+}
+
+/// The term.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cosine {
+    /// `-cos`, `1-cos` or `2-2cos`. Default `-cos`.
+    form: Form,
+}
+
+impl Default for Cosine {
+    fn default() -> Self {
+        Self { form: Form::Negative }
+    }
+}
+
+impl Term for Cosine {
+    fn scope(&self) -> Scope {
+        Scope::Pair
+    }
+
+    fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
+        let cosine = (normalised_rows(z[0].clone()) * normalised_rows(z[1].clone())).sum_dim(1).mean();
+        match self.form {
+            Form::Negative => -cosine,
+            Form::OneMinus => -cosine + 1.0,
+            Form::TwoMinusTwice => cosine * -2.0 + 2.0,
+        }
+    }
+}

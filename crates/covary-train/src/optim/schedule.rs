@@ -1,0 +1,68 @@
+//! Values that change over a run, by step.
+
+use std::f64::consts::PI;
+
+/// `lr · n / w` for the first w steps, then `lr · ½ (1 + cos π (n - w) / (N - w))`, falling to zero at step N.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Schedule {
+    lr: f64,
+    warmup_steps: u64,
+    total_steps: u64,
+}
+
+impl Schedule {
+    /// A schedule whose warm-up is the whole number of steps in that share of the run.
+    pub fn new(lr: f64, warmup_share: f64, total_steps: u64) -> Self {
+        Self { lr, warmup_steps: (total_steps as f64 * warmup_share) as u64, total_steps }
+    }
+
+    /// The learning rate of a step, counted from 0.
+    pub fn lr(&self, step: u64) -> f64 {
+        if step < self.warmup_steps {
+            return self.lr * step as f64 / self.warmup_steps as f64;
+        }
+        let falling = (self.total_steps - self.warmup_steps).max(1);
+        self.lr * 0.5 * (1.0 + (PI * (step - self.warmup_steps) as f64 / falling as f64).cos())
+    }
+}
+
+/// `end - (end - start) · ½ (1 + cos π n / N)`: from start to end along half a cosine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EmaSchedule {
+    start: f64,
+    end: f64,
+    total_steps: u64,
+}
+
+impl EmaSchedule {
+    /// From `start` at step 0 to `end` at `total_steps`.
+    pub fn new(start: f64, end: f64, total_steps: u64) -> Self {
+        Self { start, end, total_steps }
+    }
+
+    /// The decay of a step, counted from 0.
+    pub fn decay(&self, step: u64) -> f64 {
+        let share = step as f64 / self.total_steps.max(1) as f64;
+        self.end - (self.end - self.start) * 0.5 * (1.0 + (PI * share).cos())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn learning_rate_rises_linearly_then_falls_along_a_cosine() {
+        let schedule = Schedule::new(2.0, 0.1, 100);
+        assert_eq!([0, 5, 10].map(|step| schedule.lr(step)), [0.0, 1.0, 2.0]);
+        assert!((schedule.lr(55) - 1.0).abs() < 1e-12 && schedule.lr(99) < 1e-3);
+        assert_eq!(Schedule::new(1.0, 0.0, 1).lr(0), 1.0);
+    }
+
+    #[test]
+    fn target_decay_goes_from_start_to_end() {
+        let schedule = EmaSchedule::new(0.99, 1.0, 10);
+        assert!((schedule.decay(0) - 0.99).abs() < 1e-12 && (schedule.decay(5) - 0.995).abs() < 1e-12);
+        assert!((schedule.decay(10) - 1.0).abs() < 1e-12);
+    }
+}
