@@ -11,7 +11,12 @@ use clap::{Parser, Subcommand};
 
 /// A laboratory for self-supervised learning of images, on the CPU you have.
 #[derive(Parser)]
-#[command(name = "covary", version, about, after_help = "Start with: covary pretrain")]
+#[command(
+    name = "covary",
+    version,
+    about,
+    after_help = "Start with: covary pretrain"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

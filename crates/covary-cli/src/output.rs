@@ -24,11 +24,17 @@ pub(crate) fn fail(error: &Error) -> ExitCode {
     say(&format!("error: {error:#}"));
     let train = error.downcast_ref::<TrainError>();
     let data = error.downcast_ref::<DataError>();
-    let hint = train.and_then(TrainError::hint).or_else(|| data.and_then(DataError::hint).map(str::to_owned));
+    let hint = train
+        .and_then(TrainError::hint)
+        .or_else(|| data.and_then(DataError::hint).map(str::to_owned));
     if let Some(hint) = hint {
         say(&format!("\nhint: {hint}"));
     }
-    if matches!(train, Some(TrainError::NotFinite { .. })) { ExitCode::FAILURE } else { ExitCode::from(2) }
+    if matches!(train, Some(TrainError::NotFinite { .. })) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::from(2)
+    }
 }
 
 /// A table with a left column of names and right-aligned columns of values.
@@ -38,7 +44,9 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(header: &[&str]) -> Self {
-        Self { rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()] }
+        Self {
+            rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()],
+        }
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {
@@ -47,13 +55,27 @@ impl Table {
 
     pub(crate) fn render(&self) -> String {
         let columns = self.rows[0].len();
-        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut text = String::new();
         for (index, row) in self.rows.iter().enumerate() {
-            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-            });
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .enumerate()
+                .map(|(column, (cell, width))| {
+                    if column == 0 {
+                        format!("{cell:<width$}")
+                    } else {
+                        format!("{cell:>width$}")
+                    }
+                });
             let line = cells.collect::<Vec<_>>().join("  ");
             text.push_str("  ");
             text.push_str(line.trim_end());

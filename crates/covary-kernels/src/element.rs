@@ -80,7 +80,11 @@ mod tests {
             bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let value = f32::from_bits(bits);
             if value.is_finite() {
-                assert_eq!(<bf16 as Element>::round(value), bf16::from_f32(value), "{value}");
+                assert_eq!(
+                    <bf16 as Element>::round(value),
+                    bf16::from_f32(value),
+                    "{value}"
+                );
             }
         }
         assert!(<bf16 as Element>::round(f32::NAN).is_nan());

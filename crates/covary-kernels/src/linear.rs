@@ -30,9 +30,23 @@ impl LinearShape {
     /// # Panics
     /// When a slice is not as long as the shape says.
     pub fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32]) {
-        let x = Strided { data: x, row: self.inputs, column: 1 };
-        let transposed = Strided { data: weight, row: 1, column: self.inputs };
-        product([self.rows, self.outputs, self.inputs], x, transposed, y, false);
+        let x = Strided {
+            data: x,
+            row: self.inputs,
+            column: 1,
+        };
+        let transposed = Strided {
+            data: weight,
+            row: 1,
+            column: self.inputs,
+        };
+        product(
+            [self.rows, self.outputs, self.inputs],
+            x,
+            transposed,
+            y,
+            false,
+        );
     }
 
     /// `dx = dy W`, `[rows, inputs]`.
@@ -40,9 +54,23 @@ impl LinearShape {
     /// # Panics
     /// As [`LinearShape::forward`].
     pub fn input_gradient(&self, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
-        let dy = Strided { data: dy, row: self.outputs, column: 1 };
-        let weight = Strided { data: weight, row: self.inputs, column: 1 };
-        product([self.rows, self.inputs, self.outputs], dy, weight, dx, false);
+        let dy = Strided {
+            data: dy,
+            row: self.outputs,
+            column: 1,
+        };
+        let weight = Strided {
+            data: weight,
+            row: self.inputs,
+            column: 1,
+        };
+        product(
+            [self.rows, self.inputs, self.outputs],
+            dy,
+            weight,
+            dx,
+            false,
+        );
     }
 
     /// `dW += dyᵀ x`, `[outputs, inputs]`.
@@ -50,17 +78,39 @@ impl LinearShape {
     /// # Panics
     /// As [`LinearShape::forward`].
     pub fn weight_gradient(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-        let dy = Strided { data: dy, row: 1, column: self.outputs };
-        let x = Strided { data: x, row: self.inputs, column: 1 };
+        let dy = Strided {
+            data: dy,
+            row: 1,
+            column: self.outputs,
+        };
+        let x = Strided {
+            data: x,
+            row: self.inputs,
+            column: 1,
+        };
         product([self.outputs, self.inputs, self.rows], dy, x, dw, true);
     }
 }
 
 /// `out = a b` or `out += a b` for `[m, k]` and `[k, n]`.
-fn product([m, n, k]: [usize; 3], a: Strided<'_>, b: Strided<'_>, out: &mut [f32], accumulate: bool) {
-    assert_eq!((a.data.len(), b.data.len(), out.len()), (m * k, k * n, m * n), "matrices have the sizes of their product");
+fn product(
+    [m, n, k]: [usize; 3],
+    a: Strided<'_>,
+    b: Strided<'_>,
+    out: &mut [f32],
+    accumulate: bool,
+) {
+    assert_eq!(
+        (a.data.len(), b.data.len(), out.len()),
+        (m * k, k * n, m * n),
+        "matrices have the sizes of their product"
+    );
     let threads = rayon::current_num_threads();
-    let parallelism = if threads == 1 { Parallelism::None } else { Parallelism::Rayon(threads) };
+    let parallelism = if threads == 1 {
+        Parallelism::None
+    } else {
+        Parallelism::Rayon(threads)
+    };
     // SAFETY: the strides reach every element of the three slices, whose lengths were checked, and none beyond.
     unsafe {
         gemm::gemm(
@@ -103,9 +153,21 @@ mod tests {
     #[test]
     fn products_agree_with_f64_sums() {
         for (rows, inputs, outputs) in [(1, 1, 1), (7, 5, 3), (33, 64, 17), (64, 130, 96)] {
-            let shape = LinearShape { rows, inputs, outputs };
-            let (x, w, dy) = (numbers(1, rows * inputs), numbers(2, outputs * inputs), numbers(3, rows * outputs));
-            let (mut y, mut dx, mut dw) = (vec![0.0; rows * outputs], vec![0.0; rows * inputs], vec![1.0; outputs * inputs]);
+            let shape = LinearShape {
+                rows,
+                inputs,
+                outputs,
+            };
+            let (x, w, dy) = (
+                numbers(1, rows * inputs),
+                numbers(2, outputs * inputs),
+                numbers(3, rows * outputs),
+            );
+            let (mut y, mut dx, mut dw) = (
+                vec![0.0; rows * outputs],
+                vec![0.0; rows * inputs],
+                vec![1.0; outputs * inputs],
+            );
             shape.forward(&x, &w, &mut y);
             shape.input_gradient(&dy, &w, &mut dx);
             shape.weight_gradient(&x, &dy, &mut dw);
@@ -117,35 +179,67 @@ mod tests {
                 })
             };
             let close = |actual: f32, (expected, size): (f64, f64), terms: usize| {
-                assert!((f64::from(actual) - expected).abs() <= (terms + 2) as f64 * 6e-8 * (size + 1.0), "{actual} {expected}");
+                assert!(
+                    (f64::from(actual) - expected).abs()
+                        <= (terms + 2) as f64 * 6e-8 * (size + 1.0),
+                    "{actual} {expected}"
+                );
             };
             for (at, &value) in y.iter().enumerate() {
                 let (r, o) = (at / outputs, at % outputs);
-                close(value, sum(inputs, &|i| (x[r * inputs + i], w[o * inputs + i])), inputs);
+                close(
+                    value,
+                    sum(inputs, &|i| (x[r * inputs + i], w[o * inputs + i])),
+                    inputs,
+                );
             }
             for (at, &value) in dx.iter().enumerate() {
                 let (r, i) = (at / inputs, at % inputs);
-                close(value, sum(outputs, &|o| (dy[r * outputs + o], w[o * inputs + i])), outputs);
+                close(
+                    value,
+                    sum(outputs, &|o| (dy[r * outputs + o], w[o * inputs + i])),
+                    outputs,
+                );
             }
             for (at, &value) in dw.iter().enumerate() {
                 let (o, i) = (at / inputs, at % inputs);
-                close(value - 1.0, sum(rows, &|r| (dy[r * outputs + o], x[r * inputs + i])), rows);
+                close(
+                    value - 1.0,
+                    sum(rows, &|r| (dy[r * outputs + o], x[r * inputs + i])),
+                    rows,
+                );
             }
         }
     }
 
     #[test]
     fn thread_counts_do_not_change_a_bit() {
-        let shape = LinearShape { rows: 128, inputs: 512, outputs: 384 };
-        let (x, w, dy) = (numbers(1, 128 * 512), numbers(2, 384 * 512), numbers(3, 128 * 384));
+        let shape = LinearShape {
+            rows: 128,
+            inputs: 512,
+            outputs: 384,
+        };
+        let (x, w, dy) = (
+            numbers(1, 128 * 512),
+            numbers(2, 384 * 512),
+            numbers(3, 128 * 384),
+        );
         let run = |threads| {
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
-                let (mut y, mut dx, mut dw) = (vec![0.0; 128 * 384], vec![0.0; 128 * 512], vec![0.0; 384 * 512]);
-                shape.forward(&x, &w, &mut y);
-                shape.input_gradient(&dy, &w, &mut dx);
-                shape.weight_gradient(&x, &dy, &mut dw);
-                (y, dx, dw)
-            })
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap()
+                .install(|| {
+                    let (mut y, mut dx, mut dw) = (
+                        vec![0.0; 128 * 384],
+                        vec![0.0; 128 * 512],
+                        vec![0.0; 384 * 512],
+                    );
+                    shape.forward(&x, &w, &mut y);
+                    shape.input_gradient(&dy, &w, &mut dx);
+                    shape.weight_gradient(&x, &dy, &mut dw);
+                    (y, dx, dw)
+                })
         };
         let one = run(1);
         assert!(one == run(2) && one == run(3));

@@ -26,7 +26,12 @@ elementwise! {
 }
 
 #[inline(always)]
-fn finish_output_body<T: Element>(channels: usize, output: &mut [f32], store: &mut [T], moments: &mut [f32]) {
+fn finish_output_body<T: Element>(
+    channels: usize,
+    output: &mut [f32],
+    store: &mut [T],
+    moments: &mut [f32],
+) {
     let count = channels / LANES;
     let pixels = output.len() / channels;
     let output = blocks_mut(output);
@@ -83,18 +88,36 @@ elementwise! {
 }
 
 #[inline(always)]
-fn join_body<T: Element>(y: &[T], affine: Affine<'_>, shortcut: &[T], projection: Option<Affine<'_>>, out: &mut [T]) {
+fn join_body<T: Element>(
+    y: &[T],
+    affine: Affine<'_>,
+    shortcut: &[T],
+    projection: Option<Affine<'_>>,
+    out: &mut [T],
+) {
     let channels = affine.scale.len();
-    let pixels = y.chunks_exact(channels).zip(shortcut.chunks_exact(channels)).zip(out.chunks_exact_mut(channels));
+    let pixels = y
+        .chunks_exact(channels)
+        .zip(shortcut.chunks_exact(channels))
+        .zip(out.chunks_exact_mut(channels));
     for ((y, shortcut), out) in pixels {
-        for (block, ((y, shortcut), out)) in blocks(y).iter().zip(blocks(shortcut)).zip(blocks_mut(out)).enumerate() {
+        for (block, ((y, shortcut), out)) in blocks(y)
+            .iter()
+            .zip(blocks(shortcut))
+            .zip(blocks_mut(out))
+            .enumerate()
+        {
             let (y, mut s) = (widen(y), widen(shortcut));
             if let Some(projection) = projection {
-                let (scale, shift) = (&blocks(projection.scale)[block], &blocks(projection.shift)[block]);
+                let (scale, shift) = (
+                    &blocks(projection.scale)[block],
+                    &blocks(projection.shift)[block],
+                );
                 s = std::array::from_fn(|i| s[i] * scale[i] + shift[i]);
             }
             let (scale, shift) = (&blocks(affine.scale)[block], &blocks(affine.shift)[block]);
-            let value: Lanes = std::array::from_fn(|i| (y[i] * scale[i] + shift[i] + s[i]).max(0.0));
+            let value: Lanes =
+                std::array::from_fn(|i| (y[i] * scale[i] + shift[i] + s[i]).max(0.0));
             *out = round(&value);
         }
     }
@@ -106,7 +129,13 @@ elementwise! {
 }
 
 #[inline(always)]
-fn gradient_sums_body<T: Element>(gradient: &[T], mask: &[T], y: &[T], mean: &[f32], sums: &mut [f32]) {
+fn gradient_sums_body<T: Element>(
+    gradient: &[T],
+    mask: &[T],
+    y: &[T],
+    mean: &[f32],
+    sums: &mut [f32],
+) {
     let channels = mean.len();
     let count = channels / LANES;
     let pixels = gradient.len() / channels;
@@ -119,7 +148,10 @@ fn gradient_sums_body<T: Element>(gradient: &[T], mask: &[T], y: &[T], mean: &[f
         for pixel in 0..pixels {
             let at = pixel * count + block;
             let (g, m, y) = (widen(&gradient[at]), widen(&mask[at]), widen(&y[at]));
-            let (acc, product) = (&mut acc[pixel % INTERLEAVED], &mut product[pixel % INTERLEAVED]);
+            let (acc, product) = (
+                &mut acc[pixel % INTERLEAVED],
+                &mut product[pixel % INTERLEAVED],
+            );
             for i in 0..LANES {
                 let g = if m[i] > 0.0 { g[i] } else { 0.0 };
                 acc[i] += g;
@@ -146,10 +178,21 @@ elementwise! {
 }
 
 #[inline(always)]
-fn norm_gradient_body<T: Element>(gradient: &[T], mask: Option<&[T]>, y: &[T], back: Back<'_>, out: &mut [f32]) {
+fn norm_gradient_body<T: Element>(
+    gradient: &[T],
+    mask: Option<&[T]>,
+    y: &[T],
+    back: Back<'_>,
+    out: &mut [f32],
+) {
     let count = back.mean.len() / LANES;
     let mut block = 0;
-    for (at, ((gradient, y), out)) in blocks(gradient).iter().zip(blocks(y)).zip(blocks_mut(out)).enumerate() {
+    for (at, ((gradient, y), out)) in blocks(gradient)
+        .iter()
+        .zip(blocks(y))
+        .zip(blocks_mut(out))
+        .enumerate()
+    {
         let (mut g, y) = (widen(gradient), widen(y));
         if let Some(mask) = mask {
             let m = widen(&blocks(mask)[at]);
@@ -157,7 +200,8 @@ fn norm_gradient_body<T: Element>(gradient: &[T], mask: Option<&[T]>, y: &[T], b
         }
         let (mean, factor) = (&blocks(back.mean)[block], &blocks(back.factor)[block]);
         let (offset, slope) = (&blocks(back.offset)[block], &blocks(back.slope)[block]);
-        let value: Lanes = std::array::from_fn(|i| factor[i] * (g[i] - offset[i] - (y[i] - mean[i]) * slope[i]));
+        let value: Lanes =
+            std::array::from_fn(|i| factor[i] * (g[i] - offset[i] - (y[i] - mean[i]) * slope[i]));
         *out = widen(&round::<T>(&value));
         block += 1;
         if block == count {
@@ -195,23 +239,43 @@ elementwise! {
 }
 
 #[inline(always)]
-fn relu_gradient_body<T: Element>(gradient: &[f32], y: &[T], affine: Affine<'_>, mean: &[f32], store: &mut [T], sums: &mut [f32]) {
+fn relu_gradient_body<T: Element>(
+    gradient: &[f32],
+    y: &[T],
+    affine: Affine<'_>,
+    mean: &[f32],
+    store: &mut [T],
+    sums: &mut [f32],
+) {
     let channels = mean.len();
     let count = channels / LANES;
     let pixels = gradient.len() / channels;
     let (gradient, y, store) = (blocks(gradient), blocks(y), blocks_mut(store));
     let (plain, products) = sums.split_at_mut(channels);
     for block in 0..count {
-        let (mean, scale, shift) = (&blocks(mean)[block], &blocks(affine.scale)[block], &blocks(affine.shift)[block]);
+        let (mean, scale, shift) = (
+            &blocks(mean)[block],
+            &blocks(affine.scale)[block],
+            &blocks(affine.shift)[block],
+        );
         let mut acc = [[0.0; LANES]; INTERLEAVED];
         let mut product = [[0.0; LANES]; INTERLEAVED];
         for pixel in 0..pixels {
             let at = pixel * count + block;
             let y = widen(&y[at]);
-            let g: Lanes = std::array::from_fn(|i| if y[i] * scale[i] + shift[i] > 0.0 { gradient[at][i] } else { 0.0 });
+            let g: Lanes = std::array::from_fn(|i| {
+                if y[i] * scale[i] + shift[i] > 0.0 {
+                    gradient[at][i]
+                } else {
+                    0.0
+                }
+            });
             store[at] = round::<T>(&g);
             let g = widen(&store[at]);
-            let (acc, product) = (&mut acc[pixel % INTERLEAVED], &mut product[pixel % INTERLEAVED]);
+            let (acc, product) = (
+                &mut acc[pixel % INTERLEAVED],
+                &mut product[pixel % INTERLEAVED],
+            );
             for i in 0..LANES {
                 acc[i] += g[i];
                 product[i] += g[i] * (y[i] - mean[i]);
@@ -229,7 +293,11 @@ elementwise! {
 }
 
 #[inline(always)]
-fn input_gradient_body<T: Element>(gradient: &[f32], shortcut: Option<(&[T], &[T])>, store: &mut [T]) {
+fn input_gradient_body<T: Element>(
+    gradient: &[f32],
+    shortcut: Option<(&[T], &[T])>,
+    store: &mut [T],
+) {
     match shortcut {
         None => {
             for (g, store) in blocks(gradient).iter().zip(blocks_mut(store)) {
@@ -237,10 +305,15 @@ fn input_gradient_body<T: Element>(gradient: &[f32], shortcut: Option<(&[T], &[T
             }
         }
         Some((outer, mask)) => {
-            let blocks = blocks(gradient).iter().zip(blocks(outer)).zip(blocks(mask)).zip(blocks_mut(store));
+            let blocks = blocks(gradient)
+                .iter()
+                .zip(blocks(outer))
+                .zip(blocks(mask))
+                .zip(blocks_mut(store));
             for (((g, outer), mask), store) in blocks {
                 let (outer, mask) = (widen(outer), widen(mask));
-                let value: Lanes = std::array::from_fn(|i| g[i] + if mask[i] > 0.0 { outer[i] } else { 0.0 });
+                let value: Lanes =
+                    std::array::from_fn(|i| g[i] + if mask[i] > 0.0 { outer[i] } else { 0.0 });
                 *store = round(&value);
             }
         }

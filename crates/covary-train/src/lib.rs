@@ -19,13 +19,13 @@ pub mod run;
 pub mod trainer;
 
 pub use covary_kernels::Isa;
-pub use error::TrainError;
-pub use monitor::{Monitor, MonitorReport};
-pub use pretrain::{Ending, Pretraining, Watch, probe_run};
 pub use embeddings::{EmbeddingError, Embeddings};
+pub use error::TrainError;
 pub use metrics::{
     CollapseMetric, Invariances, METRICS, Measurement, Outcome, Sample, Verdict, measure,
 };
+pub use monitor::{Monitor, MonitorReport};
+pub use pretrain::{Ending, Pretraining, Watch, probe_run};
 pub use probe::{
     GradientDescentProbe, GradientDescentReport, LabeledEmbeddings, LinearProbe, LinearReport,
     NearestNeighbors, NearestNeighborsReport, NeighborScore, ValidationScore,

@@ -61,7 +61,10 @@ impl LossError {
     /// The error of a training step.
     pub fn at_step(self, step: u64) -> TrainError {
         match self {
-            Self::NotFinite { term, .. } => TrainError::NotFinite { step, what: format!("term {term}") },
+            Self::NotFinite { term, .. } => TrainError::NotFinite {
+                step,
+                what: format!("term {term}"),
+            },
             other => TrainError::Loss(other),
         }
     }

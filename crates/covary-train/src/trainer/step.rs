@@ -36,7 +36,11 @@ impl TrainState {
             self.move_target();
         }
         self.step += 1;
-        Ok(StepReport { step: self.step, lr, evaluation })
+        Ok(StepReport {
+            step: self.step,
+            lr,
+            evaluation,
+        })
     }
 
     /// The loss of a batch, with its gradients added to those of the networks.
@@ -52,7 +56,10 @@ impl TrainState {
         let model = &mut self.model;
         let h = model.encoder.forward(online, online_views);
         let z = model.projector.forward(&h, online_views);
-        let p = model.predictor.as_mut().map(|predictor| predictor.forward(&z, online_views));
+        let p = model
+            .predictor
+            .as_mut()
+            .map(|predictor| predictor.forward(&z, online_views));
         let target = [(needs.target[0], a), (needs.target[1], b)].map(|(needed, view)| {
             let target = model.target.as_mut().filter(|_| needed)?;
             let h = target.encoder.forward_untracked(view, 1);
@@ -61,7 +68,9 @@ impl TrainState {
 
         let d = model.projector.output_width();
         let z_views = split_views(&z, needs.online(0), needs.online(1));
-        let p_views = p.as_deref().map_or([None, None], |p| split_views(p, needs.online(0), needs.online(1)));
+        let p_views = p.as_deref().map_or([None, None], |p| {
+            split_views(p, needs.online(0), needs.online(1))
+        });
         let outputs = BranchOutputs {
             n: z.len() / d / online_views,
             d,
@@ -69,7 +78,10 @@ impl TrainState {
             prediction: p_views,
             target: [target[0].as_deref(), target[1].as_deref()],
         };
-        let evaluation = self.objective.evaluate(&outputs).map_err(|error| error.at_step(self.step + 1))?;
+        let evaluation = self
+            .objective
+            .evaluate(&outputs)
+            .map_err(|error| error.at_step(self.step + 1))?;
 
         let mut dz = join_views(&evaluation.embedding_gradient, &z_views);
         if let Some(predictor) = &mut model.predictor {
@@ -85,11 +97,23 @@ impl TrainState {
 
     /// `target = decay * target + (1 - decay) * online`, parameters only.
     fn move_target(&mut self) {
-        let Some(target) = &mut self.model.target else { return };
+        let Some(target) = &mut self.model.target else {
+            return;
+        };
         let decay = self.target_decay.decay(self.step);
         let isa: Isa = self.isa;
-        optimizer::ema(isa, target.encoder.parameters_mut(), self.model.encoder.parameters(), decay as f32);
-        optimizer::ema(isa, target.projector.parameters_mut(), self.model.projector.parameters(), decay as f32);
+        optimizer::ema(
+            isa,
+            target.encoder.parameters_mut(),
+            self.model.encoder.parameters(),
+            decay as f32,
+        );
+        optimizer::ema(
+            isa,
+            target.projector.parameters_mut(),
+            self.model.projector.parameters(),
+            decay as f32,
+        );
     }
 }
 
