@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Pretrain(command) => command.run(),
         Command::Probe(command) => command.run(),
-        Command::List(command) => command.run(),
+        Command::List(_) => Ok(command::list::List::run()),
         Command::Data(command) => command.run(),
     };
     match outcome {

@@ -82,7 +82,9 @@ impl Table {
             text.push('\n');
             if index == 0 {
                 let length = widths.iter().sum::<usize>() + 2 * (columns - 1);
-                text.push_str(&format!("  {}\n", "─".repeat(length)));
+                text.push_str("  ");
+                text.push_str(&"─".repeat(length));
+                text.push('\n');
             }
         }
         text

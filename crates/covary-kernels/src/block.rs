@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use crate::Isa;
-use crate::conv::layer::{self, Epilogue};
+use crate::conv::backward::{Epilogue, backward};
 use crate::conv::{ConvGeometry, Operand};
 use crate::conv_norm::{ConvNorm, ConvNormScratch, ConvNormTape, take};
 use crate::element::Element;
@@ -312,7 +312,7 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
             &tape.second,
             &mut scratch.second,
         );
-        layer::backward(
+        backward(
             isa,
             &tape.first.y,
             Some(tape.first.affine()),
@@ -359,14 +359,14 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
                 shortcut: None,
                 store: input_gradient,
             };
-            layer::backward(isa, x, None, &mut [branch, projected], epilogue);
+            backward(isa, x, None, &mut [branch, projected], epilogue);
             unit.add_weight_gradient(&scratch.projection, rest);
         } else {
             let epilogue = Epilogue::Store {
                 shortcut: Some((output_gradient, mask)),
                 store: input_gradient,
             };
-            layer::backward(isa, x, None, &mut [branch], epilogue);
+            backward(isa, x, None, &mut [branch], epilogue);
         }
         self.first
             .add_weight_gradient(&scratch.first, first_gradients);

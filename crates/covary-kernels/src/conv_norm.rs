@@ -3,7 +3,8 @@
 //! What is kept for the backward pass is the raw output of the convolution and the statistics it was normalised by.
 
 use crate::Isa;
-use crate::conv::layer::{Branch, ConvLayer};
+use crate::conv::backward::Branch;
+use crate::conv::layer::ConvLayer;
 use crate::conv::{ConvGeometry, Operand};
 use crate::element::{Element, padded};
 use crate::frame::Affine;

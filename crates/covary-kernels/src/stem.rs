@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::Isa;
 use crate::block::Statistics;
-use crate::conv::layer::{self, Epilogue};
+use crate::conv::backward::{Epilogue, backward};
 use crate::conv::{ConvGeometry, Operand};
 use crate::conv_norm::{ConvNorm, ConvNormScratch, ConvNormTape};
 use crate::element::{Element, padded};
@@ -142,7 +142,7 @@ impl<T: Element, O: Operand> Stem<T, O> {
             &tape.unit,
             &mut scratch.unit,
         );
-        layer::backward(isa, &tape.images, None, &mut [branch], Epilogue::Drop);
+        backward(isa, &tape.images, None, &mut [branch], Epilogue::Drop);
         self.unit.add_weight_gradient(&scratch.unit, gradients);
     }
 }

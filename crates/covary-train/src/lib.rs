@@ -2,7 +2,7 @@
 //!
 //! Data's way down: a [`config::TrainConfig`] names everything; [`trainer`] takes views through the branches to the [`loss`] and back;
 //! [`evaluate`] freezes the encoder and scores its representations by [`LinearProbe`], [`NearestNeighbors`] and the collapse [`METRICS`];
-//! [`run`] is the folder where all of it is written; [`pretrain`] is the whole way.
+//! [`run`] is the folder where all of it is written; [`Pretraining`] is the whole way.
 
 pub mod config;
 mod embeddings;

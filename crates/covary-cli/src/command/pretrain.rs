@@ -54,7 +54,7 @@ impl Pretrain {
             .num_threads(threads)
             .build()
             .context("starting the threads")?;
-        pool.install(|| self.train(config))
+        pool.install(|| self.train(&config))
     }
 
     /// The recipe with overrides; resuming without naming a recipe, the run's own configuration.
@@ -71,13 +71,13 @@ impl Pretrain {
         Ok(TrainConfig::resolve(&recipe, &self.set)?)
     }
 
-    fn train(&self, config: TrainConfig) -> Result<ExitCode> {
+    fn train(&self, config: &TrainConfig) -> Result<ExitCode> {
         let folder = match (&self.resume, &self.out) {
             (Some(folder), _) | (None, Some(folder)) => folder.clone(),
             (None, None) => free_folder(&config.method),
         };
         let mut pretraining = Pretraining::prepare(config.clone())?;
-        announce(&pretraining, &config, &folder);
+        announce(&pretraining, config, &folder);
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);
         ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed))
@@ -108,7 +108,7 @@ impl Pretrain {
 
 fn free_folder(method: &str) -> PathBuf {
     let plain = method.replace('@', "-");
-    (1..)
+    (1_u32..=u32::MAX)
         .map(|number| Path::new("runs").join(format!("{plain}-{number:03}")))
         .find(|folder| !folder.exists())
         .expect("numbers do not end")

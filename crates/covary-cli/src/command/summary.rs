@@ -1,5 +1,7 @@
 //! The table at the end of a run, from the object of its `result.json`.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use crate::output::Table;
@@ -26,10 +28,13 @@ pub(crate) fn table(result: &Value) -> String {
                 percent(&format!("pixel_{key}")),
             ]);
         }
-        text.push_str(&format!(
-            "\nScores on the test set of {}\n\n",
-            result["data"].as_str().unwrap_or("the data")
-        ));
+        let data = result["data"].as_str().unwrap_or("the data");
+        let _ = writeln!(
+            text,
+            "
+Scores on the test set of {data}
+"
+        );
         text.push_str(&scores.render());
     }
     text.push_str("\nCollapse metrics on clean training images\n\n");
@@ -39,7 +44,7 @@ pub(crate) fn table(result: &Value) -> String {
         ("representation h", "representation_verdict"),
     ] {
         if let Some(reason) = result[key]["reason"].as_str() {
-            text.push_str(&format!("  {space}: {reason}\n"));
+            let _ = writeln!(text, "  {space}: {reason}");
         }
     }
     text.push_str(&ending(result));

@@ -8,7 +8,8 @@ use half::bf16;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use super::layer::{self, Branch, ConvLayer, Epilogue};
+use super::backward::{Branch, Epilogue, backward};
+use super::layer::ConvLayer;
 use super::reference::visit_products;
 use super::{ConvGeometry, Operand};
 use crate::Isa;
@@ -204,7 +205,7 @@ fn products<T: Element, O: Operand>(
         back,
         sums: &mut sums,
     };
-    layer::backward(
+    backward(
         isa,
         &x_stored,
         None,
@@ -306,7 +307,7 @@ fn thread_counts_do_not_change_a_bit() {
                 back,
                 sums: &mut sums,
             };
-            layer::backward(
+            backward(
                 isa,
                 &x,
                 None,

@@ -10,7 +10,7 @@ mod term;
 mod terms;
 
 pub use objective::{BranchOutputs, Evaluation, Needs, Objective, TermValue};
-pub use term::{Scope, Term, TermEntry};
+pub use term::{Built, Scope, Term, TermEntry};
 pub use terms::TERMS;
 
 use crate::TrainError;
