@@ -21,9 +21,13 @@ pub(crate) fn say(text: &str) {
 
 /// Says what went wrong and what to do about it; 1 where a run failed, 2 where it could not start.
 pub(crate) fn fail(error: &Error) -> ExitCode {
-    say(&format!("error: {error:#}"));
     let train = error.downcast_ref::<TrainError>();
     let data = error.downcast_ref::<DataError>();
+    if train.is_some() || data.is_some() {
+        say(&format!("error: {error}"));
+    } else {
+        say(&format!("error: {error:#}"));
+    }
     let hint = train
         .and_then(TrainError::hint)
         .or_else(|| data.and_then(DataError::hint).map(str::to_owned));
