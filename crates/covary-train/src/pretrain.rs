@@ -102,6 +102,24 @@ impl Pretraining {
         self.config.epochs * self.loader.batches_per_epoch() as u64
     }
 
+    /// Configuration, engine and instruction set.
+    pub(crate) fn parts(&self) -> (&TrainConfig, EngineConfig, Isa) {
+        (&self.config, self.engine(), self.isa)
+    }
+
+    pub(crate) fn loader_mut(&mut self) -> &mut Loader {
+        &mut self.loader
+    }
+
+    /// What this run would be made by.
+    pub(crate) fn provenance(&self) -> Provenance {
+        let precision = match self.precision {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        };
+        Provenance::collect(self.isa.name(), precision)
+    }
+
     fn engine(&self) -> EngineConfig {
         EngineConfig::Kernels {
             isa: self.isa,
@@ -184,12 +202,7 @@ impl Pretraining {
 
     fn create(&self, folder: &Path) -> Result<RunFolder, TrainError> {
         let run = RunFolder::create(folder)?;
-        let precision = match self.precision {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        };
-        let provenance =
-            Provenance::collect(self.isa.name(), precision, rayon::current_num_threads());
+        let provenance = self.provenance();
         let provenance =
             serde_json::to_string_pretty(&provenance).expect("provenance is plain values");
         run.write(&run.provenance(), provenance.as_bytes())?;
