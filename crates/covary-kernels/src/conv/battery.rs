@@ -32,7 +32,7 @@ fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-fn numbers(seed: u64, len: usize) -> Vec<f32> {
+pub(crate) fn numbers(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed | 1;
     let mut next = || {
         state ^= state << 13;
@@ -43,7 +43,7 @@ fn numbers(seed: u64, len: usize) -> Vec<f32> {
     (0..len).map(|_| if next() < 0.1 { 0.0 } else { 2.0 * next() - 1.0 }).collect()
 }
 
-fn rounded<T: Element>(values: &[f32]) -> Vec<f32> {
+pub(crate) fn rounded<T: Element>(values: &[f32]) -> Vec<f32> {
     values.iter().map(|v| T::round(*v).widen()).collect()
 }
 
@@ -83,7 +83,7 @@ fn expected(case: &Case, x: &[f32], w: &[f32], dy: &[f32]) -> Expected {
     e
 }
 
-fn check(what: &str, actual: &[f32], expected: &[(f64, f64)], terms: usize, storage: f64) -> Result<(), TestCaseError> {
+pub(crate) fn check(what: &str, actual: &[f32], expected: &[(f64, f64)], terms: usize, storage: f64) -> Result<(), TestCaseError> {
     let unit = f64::from(f32::EPSILON) / 2.0;
     let gamma = (terms + 8) as f64 * unit / (1.0 - (terms + 8) as f64 * unit);
     for (i, (actual, (value, magnitude))) in actual.iter().zip(expected).enumerate() {

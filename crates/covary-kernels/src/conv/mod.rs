@@ -11,7 +11,7 @@
 //! | [`reference`] | plain loops in f64: the specification |
 
 #[cfg(test)]
-mod battery;
+pub(crate) mod battery;
 mod geometry;
 pub(crate) mod layer;
 pub(crate) mod operand;
