@@ -14,14 +14,14 @@ pub(super) type Sums = [[f32; COLUMNS]; ROWS];
 /// The product of a panel of A and one of B: a pair of bf16 in each word.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn tile(a: &[[u32; ROWS]], b: &[[u32; COLUMNS]], sums: &mut Sums) {
-    // SAFETY: operands are only packed for `Isa::Avx512Bf16`, which is only made where the processor has it.
+    // SAFETY: packed operands are only multiplied for `Isa::Avx512Bf16`, which is only made where the processor has it.
     unsafe { avx512::tile(a, b, sums) }
 }
 
-/// No other processor's operands are packed.
+/// Elsewhere packed operands are not multiplied.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) fn tile(_: &[[u32; ROWS]], _: &[[u32; COLUMNS]], _: &mut Sums) {
-    unreachable!("operands are packed for AVX-512 BF16 alone");
+    unreachable!("only AVX-512 BF16 multiplies packed operands");
 }
 
 /// Asks for the cache line of a number that is about to be written.
