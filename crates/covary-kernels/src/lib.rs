@@ -26,6 +26,7 @@ mod linear;
 mod norm;
 pub mod optimizer;
 mod passes;
+mod peak;
 mod precision;
 mod stem;
 
@@ -34,6 +35,7 @@ pub use conv::{ConvGeometry, Operand, reference};
 pub use dense_norm::{DenseNorm, DenseStatistics, GammaBeta, add_bias, add_column_sums};
 pub use element::{Element, LANES, padded};
 pub use isa::{Isa, IsaError};
-pub use linear::LinearShape;
+pub use linear::{Linear, LinearScratch};
+pub use peak::peak_gflops;
 pub use precision::Precision;
 pub use stem::{Stem, StemScratch, StemTape, average_pool, average_pool_gradient};

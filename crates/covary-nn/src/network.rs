@@ -15,7 +15,7 @@ pub enum EngineConfig {
     Kernels {
         /// Instruction set.
         isa: Isa,
-        /// Operand and storage precision of convolutions.
+        /// Operand precision of convolutions and linear layers, storage precision of an encoder's activations.
         precision: Precision,
     },
 }
@@ -69,10 +69,10 @@ impl Network {
     /// [`NnError::Size`] for fewer than two widths or a width of zero.
     pub fn mlp(config: &MlpConfig, engine: &EngineConfig) -> Result<Self, NnError> {
         config.check()?;
-        let EngineConfig::Kernels { isa, .. } = *engine;
+        let EngineConfig::Kernels { isa, precision } = *engine;
         let (input, output) = (config.sizes[0], config.sizes[config.sizes.len() - 1]);
         Ok(Self::new(
-            Engine::Mlp(MlpKernels::new(config, isa)),
+            Engine::Mlp(MlpKernels::new(config, isa, precision)),
             input,
             output,
             config.layouts(),
@@ -206,8 +206,9 @@ impl Network {
     }
 
     fn invalidate(&mut self) {
-        if let Engine::ResNet(kernels) = &mut self.engine {
-            kernels.invalidate();
+        match &mut self.engine {
+            Engine::ResNet(kernels) => kernels.invalidate(),
+            Engine::Mlp(kernels) => kernels.invalidate(),
         }
     }
 
