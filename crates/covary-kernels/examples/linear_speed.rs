@@ -67,13 +67,13 @@ fn measure(isa: Isa, precision: Precision, rows: usize, inputs: usize, outputs: 
         );
     };
     report("y = x Wᵀ", &mut |layer, scratch| {
-        layer.forward(&x, &weight, &mut y, scratch)
+        layer.forward(&x, &weight, &mut y, scratch);
     });
     report("dx = dy W", &mut |layer, scratch| {
-        layer.input_gradient(&dy, &weight, &mut dx, scratch)
+        layer.input_gradient(&dy, &weight, &mut dx, scratch);
     });
     report("dW += dyᵀ x", &mut |layer, scratch| {
-        layer.weight_gradient(&x, &dy, &mut dw, scratch)
+        layer.weight_gradient(&x, &dy, &mut dw, scratch);
     });
     report("y, packing W", &mut |layer, scratch| {
         layer.invalidate();

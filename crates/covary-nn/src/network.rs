@@ -36,7 +36,7 @@ pub struct Network {
 #[derive(Debug)]
 enum Engine {
     ResNet(Box<ResNetKernels>),
-    Mlp(MlpKernels),
+    Mlp(Box<MlpKernels>),
 }
 
 impl Network {
@@ -72,7 +72,7 @@ impl Network {
         let EngineConfig::Kernels { isa, precision } = *engine;
         let (input, output) = (config.sizes[0], config.sizes[config.sizes.len() - 1]);
         Ok(Self::new(
-            Engine::Mlp(MlpKernels::new(config, isa, precision)),
+            Engine::Mlp(Box::new(MlpKernels::new(config, isa, precision))),
             input,
             output,
             config.layouts(),

@@ -43,7 +43,7 @@ impl Case {
     }
 
     /// y, dx, and dW added to what was there.
-    fn products(&self, layer: &mut Linear, operands: &Operands) -> [Vec<f32>; 3] {
+    fn products(layer: &mut Linear, operands: &Operands) -> [Vec<f32>; 3] {
         let Operands { x, weight, dy, dw } = operands;
         // Outputs hold what must be replaced.
         let (mut y, mut dx, mut dw) = (
@@ -114,7 +114,7 @@ fn products_agree_with_f64_sums_on_every_instruction_set() {
             let expected = case.expected(&operands);
             for isa in Isa::available() {
                 let mut layer = Linear::new(case.inputs, case.outputs, isa, precision);
-                let actual = case.products(&mut layer, &operands);
+                let actual = Case::products(&mut layer, &operands);
                 let terms = [case.inputs, case.outputs, case.rows + 1];
                 for (((what, actual), expected), terms) in ["y", "dx", "dw"]
                     .into_iter()
@@ -154,8 +154,8 @@ fn operands_are_rounded_to_bf16_on_every_instruction_set() {
     for isa in Isa::available() {
         let layer = || Linear::new(case.inputs, case.outputs, isa, Precision::Bf16);
         assert_eq!(
-            case.products(&mut layer(), &exact),
-            case.products(&mut layer(), &rounded),
+            Case::products(&mut layer(), &exact),
+            Case::products(&mut layer(), &rounded),
             "{}",
             isa.name()
         );
@@ -175,15 +175,15 @@ fn changed_weights_count_once_the_layer_is_told() {
             let new = || Linear::new(case.inputs, case.outputs, isa, precision);
             let mut operands = case.operands(precision);
             let mut layer = new();
-            case.products(&mut layer, &operands);
+            Case::products(&mut layer, &operands);
             operands
                 .weight
                 .iter_mut()
                 .for_each(|weight| *weight = 1.0 - *weight);
             layer.invalidate();
             assert_eq!(
-                case.products(&mut layer, &operands),
-                case.products(&mut new(), &operands),
+                Case::products(&mut layer, &operands),
+                Case::products(&mut new(), &operands),
                 "{} {precision:?}",
                 isa.name()
             );
@@ -208,7 +208,7 @@ fn thread_counts_do_not_change_a_bit() {
                     .build()
                     .unwrap();
                 pool.install(|| {
-                    case.products(
+                    Case::products(
                         &mut Linear::new(case.inputs, case.outputs, isa, precision),
                         &operands,
                     )

@@ -90,7 +90,7 @@ impl Linear {
             Weights::Plain => {}
             Weights::Rounded(rounded) => rounded.is_fresh = false,
             Weights::Packed { forward, backward } => {
-                (forward.is_fresh, backward.is_fresh) = (false, false)
+                (forward.is_fresh, backward.is_fresh) = (false, false);
             }
         }
     }

@@ -115,10 +115,10 @@ fn transpose(isa: Isa, block: &mut [[u32; LANES]; LANES]) {
             unsafe { avx512::transpose(block) }
         }
         _ => {
-            for row in 1..LANES {
-                for column in 0..row {
-                    (block[row][column], block[column][row]) =
-                        (block[column][row], block[row][column]);
+            let rows = *block;
+            for (column, row) in rows.iter().enumerate() {
+                for (out, value) in block.iter_mut().zip(row) {
+                    out[column] = *value;
                 }
             }
         }
