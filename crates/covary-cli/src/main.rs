@@ -11,7 +11,12 @@ use clap::{Parser, Subcommand};
 
 /// A laboratory for self-supervised learning of images, on the CPU you have.
 #[derive(Parser)]
-#[command(name = "covary", version, about, after_help = "Start with: covary pretrain")]
+#[command(
+    name = "covary",
+    version,
+    about,
+    after_help = "Start with: covary pretrain"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -23,6 +28,7 @@ enum Command {
     Probe(command::probe::Probe),
     List(command::list::List),
     Data(command::data::Data),
+    Bench(command::bench::Bench),
 }
 
 /// Exit code of a run that was asked to stop.
@@ -32,8 +38,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Pretrain(command) => command.run(),
         Command::Probe(command) => command.run(),
-        Command::List(command) => command.run(),
+        Command::List(_) => Ok(command::list::List::run()),
         Command::Data(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
     match outcome {
         Ok(code) => code,

@@ -21,14 +21,24 @@ pub(crate) fn say(text: &str) {
 
 /// Says what went wrong and what to do about it; 1 where a run failed, 2 where it could not start.
 pub(crate) fn fail(error: &Error) -> ExitCode {
-    say(&format!("error: {error:#}"));
     let train = error.downcast_ref::<TrainError>();
     let data = error.downcast_ref::<DataError>();
-    let hint = train.and_then(TrainError::hint).or_else(|| data.and_then(DataError::hint).map(str::to_owned));
+    if train.is_some() || data.is_some() {
+        say(&format!("error: {error}"));
+    } else {
+        say(&format!("error: {error:#}"));
+    }
+    let hint = train
+        .and_then(TrainError::hint)
+        .or_else(|| data.and_then(DataError::hint).map(str::to_owned));
     if let Some(hint) = hint {
         say(&format!("\nhint: {hint}"));
     }
-    if matches!(train, Some(TrainError::NotFinite { .. })) { ExitCode::FAILURE } else { ExitCode::from(2) }
+    if matches!(train, Some(TrainError::NotFinite { .. })) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::from(2)
+    }
 }
 
 /// A table with a left column of names and right-aligned columns of values.
@@ -38,7 +48,9 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(header: &[&str]) -> Self {
-        Self { rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()] }
+        Self {
+            rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()],
+        }
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {
@@ -47,20 +59,36 @@ impl Table {
 
     pub(crate) fn render(&self) -> String {
         let columns = self.rows[0].len();
-        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut text = String::new();
         for (index, row) in self.rows.iter().enumerate() {
-            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-            });
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .enumerate()
+                .map(|(column, (cell, width))| {
+                    if column == 0 {
+                        format!("{cell:<width$}")
+                    } else {
+                        format!("{cell:>width$}")
+                    }
+                });
             let line = cells.collect::<Vec<_>>().join("  ");
             text.push_str("  ");
             text.push_str(line.trim_end());
             text.push('\n');
             if index == 0 {
                 let length = widths.iter().sum::<usize>() + 2 * (columns - 1);
-                text.push_str(&format!("  {}\n", "─".repeat(length)));
+                text.push_str("  ");
+                text.push_str(&"─".repeat(length));
+                text.push('\n');
             }
         }
         text

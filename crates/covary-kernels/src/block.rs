@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use crate::Isa;
-use crate::conv::layer::{self, Epilogue};
+use crate::conv::backward::{Epilogue, backward};
 use crate::conv::{ConvGeometry, Operand};
 use crate::conv_norm::{ConvNorm, ConvNormScratch, ConvNormTape, take};
 use crate::element::Element;
@@ -36,17 +36,39 @@ impl BlockGeometry {
     }
 
     fn first(&self) -> ConvGeometry {
-        let Self { height, width, c_in, c_out, stride } = *self;
-        ConvGeometry { height, width, c_in, c_out, kernel: 3, stride }
+        let Self {
+            height,
+            width,
+            c_in,
+            c_out,
+            stride,
+        } = *self;
+        ConvGeometry {
+            height,
+            width,
+            c_in,
+            c_out,
+            kernel: 3,
+            stride,
+        }
     }
 
     fn second(&self) -> ConvGeometry {
         let first = self.first();
-        ConvGeometry { height: first.out_height(), width: first.out_width(), c_in: self.c_out, stride: 1, ..first }
+        ConvGeometry {
+            height: first.out_height(),
+            width: first.out_width(),
+            c_in: self.c_out,
+            stride: 1,
+            ..first
+        }
     }
 
     fn projection(&self) -> ConvGeometry {
-        ConvGeometry { kernel: 1, ..self.first() }
+        ConvGeometry {
+            kernel: 1,
+            ..self.first()
+        }
     }
 }
 
@@ -128,12 +150,16 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
             isa,
             first: ConvNorm::new(geometry.first()),
             second: ConvNorm::new(geometry.second()),
-            projection: geometry.has_projection().then(|| ConvNorm::new(geometry.projection())),
+            projection: geometry
+                .has_projection()
+                .then(|| ConvNorm::new(geometry.projection())),
         }
     }
 
     fn units(&self) -> impl Iterator<Item = &ConvNorm<T, O>> {
-        [&self.first, &self.second].into_iter().chain(&self.projection)
+        [&self.first, &self.second]
+            .into_iter()
+            .chain(&self.projection)
     }
 
     /// Numbers of the block's parameters.
@@ -149,7 +175,10 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
     /// Packs the weights; needed once after every change of the parameters, `backward` only where gradients are wanted.
     pub fn pack(&mut self, parameters: &[f32], backward: bool) {
         let mut rest = parameters;
-        for unit in [&mut self.first, &mut self.second].into_iter().chain(&mut self.projection) {
+        for unit in [&mut self.first, &mut self.second]
+            .into_iter()
+            .chain(&mut self.projection)
+        {
             let weight = unit.parameters(rest).weight;
             unit.layer.pack(weight, backward);
             rest = &rest[unit.parameters_len()..];
@@ -177,13 +206,37 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         let isa = self.isa;
         let (first, second, projection) = self.split_parameters(parameters);
         let running = statistics.next(self.first.geometry().c_out);
-        self.first.forward(isa, x, None, self.first.parameters(first), running, &mut tape.first, &mut scratch.first);
+        self.first.forward(
+            isa,
+            x,
+            None,
+            self.first.parameters(first),
+            running,
+            &mut tape.first,
+            &mut scratch.first,
+        );
         let running = statistics.next(self.second.geometry().c_out);
         let affine = Some(tape.first.affine());
-        self.second.forward(isa, &tape.first.y, affine, self.second.parameters(second), running, &mut tape.second, &mut scratch.second);
+        self.second.forward(
+            isa,
+            &tape.first.y,
+            affine,
+            self.second.parameters(second),
+            running,
+            &mut tape.second,
+            &mut scratch.second,
+        );
         if let Some(unit) = &self.projection {
             let running = statistics.next(unit.geometry().c_out);
-            unit.forward(isa, x, None, unit.parameters(projection), running, &mut tape.projection, &mut scratch.projection);
+            unit.forward(
+                isa,
+                x,
+                None,
+                unit.parameters(projection),
+                running,
+                &mut tape.projection,
+                &mut scratch.projection,
+            );
         }
 
         let (shortcut, projected) = match self.projection {
@@ -192,9 +245,16 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         };
         tape.output.resize(tape.second.y.len(), T::default());
         let image = self.second.output_len();
-        let images = tape.second.y.par_chunks(image).zip(shortcut.par_chunks(image)).zip(tape.output.par_chunks_mut(image));
+        let images = tape
+            .second
+            .y
+            .par_chunks(image)
+            .zip(shortcut.par_chunks(image))
+            .zip(tape.output.par_chunks_mut(image));
         let affine = tape.second.affine();
-        images.for_each(|((y, shortcut), out)| passes::join::<T>(isa, y, affine, shortcut, projected, out));
+        images.for_each(|((y, shortcut), out)| {
+            passes::join::<T>(isa, y, affine, shortcut, projected, out);
+        });
     }
 
     /// Gradients of parameters, added to `gradients`, and of the input.
@@ -219,10 +279,26 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         let second_gradients = take(&mut rest, self.second.parameters_len());
         let mask = tape.output.as_slice();
 
-        self.second.masked_sums(isa, output_gradient, mask, &tape.second, &mut scratch.second);
-        self.second.coefficients(self.second.parameters(second), second_gradients, &tape.second, &mut scratch.second);
-        scratch.hidden_gradient.resize(tape.first.y.len(), T::default());
-        scratch.first.per_image.resize(tape.first.y.len() / self.first.geometry().out_pixels() * 2, 0.0);
+        self.second.masked_sums(
+            isa,
+            output_gradient,
+            mask,
+            &tape.second,
+            &mut scratch.second,
+        );
+        self.second.coefficients(
+            self.second.parameters(second),
+            second_gradients,
+            &tape.second,
+            &mut scratch.second,
+        );
+        scratch
+            .hidden_gradient
+            .resize(tape.first.y.len(), T::default());
+        scratch.first.per_image.resize(
+            tape.first.y.len() / self.first.geometry().out_pixels() * 2,
+            0.0,
+        );
         let epilogue = Epilogue::Relu {
             y: &tape.first.y,
             affine: tape.first.affine(),
@@ -230,24 +306,69 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
             store: &mut scratch.hidden_gradient,
             sums: &mut scratch.first.per_image,
         };
-        let branch = self.second.branch(output_gradient, Some(mask), &tape.second, &mut scratch.second);
-        layer::backward(isa, &tape.first.y, Some(tape.first.affine()), &mut [branch], epilogue);
-        self.second.add_weight_gradient(&scratch.second, second_gradients);
+        let branch = self.second.branch(
+            output_gradient,
+            Some(mask),
+            &tape.second,
+            &mut scratch.second,
+        );
+        backward(
+            isa,
+            &tape.first.y,
+            Some(tape.first.affine()),
+            &mut [branch],
+            epilogue,
+        );
+        self.second
+            .add_weight_gradient(&scratch.second, second_gradients);
 
-        self.first.coefficients(self.first.parameters(first), first_gradients, &tape.first, &mut scratch.first);
+        self.first.coefficients(
+            self.first.parameters(first),
+            first_gradients,
+            &tape.first,
+            &mut scratch.first,
+        );
         input_gradient.resize(x.len(), T::default());
-        let branch = self.first.branch(&scratch.hidden_gradient, None, &tape.first, &mut scratch.first);
+        let branch = self.first.branch(
+            &scratch.hidden_gradient,
+            None,
+            &tape.first,
+            &mut scratch.first,
+        );
         if let Some(unit) = &self.projection {
-            unit.masked_sums(isa, output_gradient, mask, &tape.projection, &mut scratch.projection);
-            unit.coefficients(unit.parameters(projection), rest, &tape.projection, &mut scratch.projection);
-            let projected = unit.branch(output_gradient, Some(mask), &tape.projection, &mut scratch.projection);
-            let epilogue = Epilogue::Store { shortcut: None, store: input_gradient };
-            layer::backward(isa, x, None, &mut [branch, projected], epilogue);
+            unit.masked_sums(
+                isa,
+                output_gradient,
+                mask,
+                &tape.projection,
+                &mut scratch.projection,
+            );
+            unit.coefficients(
+                unit.parameters(projection),
+                rest,
+                &tape.projection,
+                &mut scratch.projection,
+            );
+            let projected = unit.branch(
+                output_gradient,
+                Some(mask),
+                &tape.projection,
+                &mut scratch.projection,
+            );
+            let epilogue = Epilogue::Store {
+                shortcut: None,
+                store: input_gradient,
+            };
+            backward(isa, x, None, &mut [branch, projected], epilogue);
             unit.add_weight_gradient(&scratch.projection, rest);
         } else {
-            let epilogue = Epilogue::Store { shortcut: Some((output_gradient, mask)), store: input_gradient };
-            layer::backward(isa, x, None, &mut [branch], epilogue);
+            let epilogue = Epilogue::Store {
+                shortcut: Some((output_gradient, mask)),
+                store: input_gradient,
+            };
+            backward(isa, x, None, &mut [branch], epilogue);
         }
-        self.first.add_weight_gradient(&scratch.first, first_gradients);
+        self.first
+            .add_weight_gradient(&scratch.first, first_gradients);
     }
 }

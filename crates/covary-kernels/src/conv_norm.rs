@@ -3,7 +3,8 @@
 //! What is kept for the backward pass is the raw output of the convolution and the statistics it was normalised by.
 
 use crate::Isa;
-use crate::conv::layer::{Branch, ConvLayer};
+use crate::conv::backward::Branch;
+use crate::conv::layer::ConvLayer;
 use crate::conv::{ConvGeometry, Operand};
 use crate::element::{Element, padded};
 use crate::frame::Affine;
@@ -33,7 +34,10 @@ pub(crate) struct ConvNormTape<T> {
 
 impl<T> ConvNormTape<T> {
     pub(crate) fn affine(&self) -> Affine<'_> {
-        Affine { scale: &self.normalisation.scale, shift: &self.normalisation.shift }
+        Affine {
+            scale: &self.normalisation.scale,
+            shift: &self.normalisation.shift,
+        }
     }
 }
 
@@ -47,6 +51,7 @@ pub(crate) struct ConvNormScratch {
 }
 
 /// Splits `len` numbers off the front of a slice that is taken apart in order.
+#[expect(clippy::mut_mut, reason = "the rest is replaced in place")]
 pub(crate) fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
     let (front, back) = std::mem::take(rest).split_at_mut(len);
     *rest = back;
@@ -55,7 +60,9 @@ pub(crate) fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
 
 impl<T: Element, O: Operand> ConvNorm<T, O> {
     pub(crate) fn new(geometry: ConvGeometry) -> Self {
-        Self { layer: ConvLayer::new(geometry) }
+        Self {
+            layer: ConvLayer::new(geometry),
+        }
     }
 
     pub(crate) fn geometry(&self) -> &ConvGeometry {
@@ -74,7 +81,11 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
     pub(crate) fn parameters<'a>(&self, flat: &'a [f32]) -> Parameters<'a> {
         let (weight, norm) = flat[..self.parameters_len()].split_at(self.geometry().weight_len());
         let (gamma, beta) = norm.split_at(self.geometry().c_out);
-        Parameters { weight, gamma, beta }
+        Parameters {
+            weight,
+            gamma,
+            beta,
+        }
     }
 
     pub(crate) fn forward(
@@ -91,27 +102,61 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
         let output = self.layer.out_map();
         tape.y.resize(images * output.len(), T::default());
         scratch.per_image.resize(images * 2 * output.channels, 0.0);
-        self.layer.forward(isa, x, affine, &mut tape.y, &mut scratch.per_image);
-        tape.normalisation.from_moments(&scratch.per_image, output.pixels(), parameters.gamma, parameters.beta, running);
+        self.layer
+            .forward(isa, x, affine, &mut tape.y, &mut scratch.per_image);
+        tape.normalisation.set_from_moments(
+            &scratch.per_image,
+            output.pixels(),
+            parameters.gamma,
+            parameters.beta,
+            running,
+        );
     }
 
     /// Takes `Σ g` and `Σ g (y - mean)` of each image, where g is `gradient` masked by the positive outputs of the ReLU behind.
-    pub(crate) fn masked_sums(&self, isa: Isa, gradient: &[T], mask: &[T], tape: &ConvNormTape<T>, scratch: &mut ConvNormScratch) {
+    pub(crate) fn masked_sums(
+        &self,
+        isa: Isa,
+        gradient: &[T],
+        mask: &[T],
+        tape: &ConvNormTape<T>,
+        scratch: &mut ConvNormScratch,
+    ) {
         use rayon::prelude::*;
         let output = self.layer.out_map();
-        scratch.per_image.resize(gradient.len() / output.pixels() * 2, 0.0);
-        let images = gradient.par_chunks(output.len()).zip(mask.par_chunks(output.len())).zip(tape.y.par_chunks(output.len()));
-        images.zip(scratch.per_image.par_chunks_mut(2 * output.channels)).for_each(|(((gradient, mask), y), sums)| {
-            passes::gradient_sums::<T>(isa, gradient, mask, y, &tape.normalisation.mean, sums);
-        });
+        scratch
+            .per_image
+            .resize(gradient.len() / output.pixels() * 2, 0.0);
+        let images = gradient
+            .par_chunks(output.len())
+            .zip(mask.par_chunks(output.len()))
+            .zip(tape.y.par_chunks(output.len()));
+        images
+            .zip(scratch.per_image.par_chunks_mut(2 * output.channels))
+            .for_each(|(((gradient, mask), y), sums)| {
+                passes::gradient_sums::<T>(isa, gradient, mask, y, &tape.normalisation.mean, sums);
+            });
     }
 
     /// From the sums of each image in `scratch`: adds the gradients of γ and β, sets the coefficients of this BatchNorm's gradient.
-    pub(crate) fn coefficients(&self, parameters: Parameters<'_>, gradients: &mut [f32], tape: &ConvNormTape<T>, scratch: &mut ConvNormScratch) {
+    pub(crate) fn coefficients(
+        &self,
+        parameters: Parameters<'_>,
+        gradients: &mut [f32],
+        tape: &ConvNormTape<T>,
+        scratch: &mut ConvNormScratch,
+    ) {
         let (_, norm) = gradients.split_at_mut(self.geometry().weight_len());
         let (gamma, beta) = norm.split_at_mut(self.geometry().c_out);
         let pixels = self.geometry().out_pixels();
-        scratch.coefficients.from_sums(&scratch.per_image, pixels, &tape.normalisation, parameters.gamma, gamma, beta);
+        scratch.coefficients.set_from_sums(
+            &scratch.per_image,
+            pixels,
+            &tape.normalisation,
+            parameters.gamma,
+            gamma,
+            beta,
+        );
     }
 
     /// This convolution's part of a backward pass.
@@ -122,13 +167,32 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
         tape: &'a ConvNormTape<T>,
         scratch: &'a mut ConvNormScratch,
     ) -> Branch<'a, T, O> {
-        let GradientCoefficients { factor, offset, slope } = &scratch.coefficients;
-        let back = Back { mean: &tape.normalisation.mean, factor, offset, slope };
-        Branch { layer: &self.layer, gradient, mask, y: &tape.y, back, sums: &mut scratch.weight_sums }
+        let GradientCoefficients {
+            factor,
+            offset,
+            slope,
+        } = &scratch.coefficients;
+        let back = Back {
+            mean: &tape.normalisation.mean,
+            factor,
+            offset,
+            slope,
+        };
+        Branch {
+            layer: &self.layer,
+            gradient,
+            mask,
+            y: &tape.y,
+            back,
+            sums: &mut scratch.weight_sums,
+        }
     }
 
     pub(crate) fn add_weight_gradient(&self, scratch: &ConvNormScratch, gradients: &mut [f32]) {
-        self.layer.add_weight_gradient(&scratch.weight_sums, &mut gradients[..self.geometry().weight_len()]);
+        self.layer.add_weight_gradient(
+            &scratch.weight_sums,
+            &mut gradients[..self.geometry().weight_len()],
+        );
     }
 
     /// Numbers of one image's output, padding included.

@@ -7,17 +7,14 @@
 macro_rules! elementwise {
     ($(#[$doc:meta])* fn $name:ident $(<$($generic:ident: $bound:ident),+>)? ($($arg:ident: $ty:ty),* $(,)?) = $body:path;) => {
         $(#[$doc])*
-        #[expect(clippy::too_many_arguments, reason = "an inner loop takes its operands one by one")]
         pub(crate) fn $name $(<$($generic: $bound),+>)? (isa: $crate::Isa, $($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            #[expect(clippy::too_many_arguments, reason = "an inner loop takes its operands one by one")]
             fn avx2 $(<$($generic: $bound),+>)? ($($arg: $ty),*) {
                 $body($($arg),*);
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-            #[expect(clippy::too_many_arguments, reason = "an inner loop takes its operands one by one")]
             fn avx512 $(<$($generic: $bound),+>)? ($($arg: $ty),*) {
                 $body($($arg),*);
             }

@@ -4,7 +4,7 @@
 
 use crate::conv::operand::{Operand, words};
 use crate::dispatch::elementwise;
-use crate::element::{Element, LANES, Lanes, blocks, round, widen};
+use crate::element::{Element, LANES, Lanes, blocks, lanes, round, widen};
 
 /// Height and width of the images in frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(crate) struct Affine<'a> {
 
 #[inline(always)]
 fn activate(y: &Lanes, scale: &Lanes, shift: &Lanes) -> Lanes {
-    std::array::from_fn(|i| (y[i] * scale[i] + shift[i]).max(0.0))
+    lanes!(|i| (y[i] * scale[i] + shift[i]).max(0.0))
 }
 
 elementwise! {
@@ -49,12 +49,19 @@ elementwise! {
 }
 
 #[inline(always)]
-fn load_frame_body<T: Element, O: Operand>(map: Map, image: &[T], affine: Option<Affine<'_>>, frame: &mut [u32]) {
+fn load_frame_body<T: Element, O: Operand>(
+    map: Map,
+    image: &[T],
+    affine: Option<Affine<'_>>,
+    frame: &mut [u32],
+) {
     let pixel = map.channels / O::PER_WORD;
     let row = (map.width + 2) * pixel;
     frame[..row].fill(0);
     frame[(map.height + 1) * row..][..row].fill(0);
-    let rows = image.chunks_exact(map.width * map.channels).zip(frame[row..].chunks_exact_mut(row));
+    let rows = image
+        .chunks_exact(map.width * map.channels)
+        .zip(frame[row..].chunks_exact_mut(row));
     for (image, frame) in rows {
         frame[..pixel].fill(0);
         frame[row - pixel..].fill(0);
@@ -67,10 +74,14 @@ fn load_frame_body<T: Element, O: Operand>(map: Map, image: &[T], affine: Option
                 }
             }
             Some(Affine { scale, shift }) => {
-                let pixels = image.chunks_exact(map.channels).zip(inside.chunks_exact_mut(pixel));
+                let pixels = image
+                    .chunks_exact(map.channels)
+                    .zip(inside.chunks_exact_mut(pixel));
                 for (image, words) in pixels {
                     let channels = blocks(image).iter().zip(blocks(scale)).zip(blocks(shift));
-                    for (((block, scale), shift), words) in channels.zip(words.chunks_exact_mut(LANES / O::PER_WORD)) {
+                    for (((block, scale), shift), words) in
+                        channels.zip(words.chunks_exact_mut(LANES / O::PER_WORD))
+                    {
                         put_channels::<T, O>(&activate(&widen(block), scale, shift), words);
                     }
                 }
@@ -103,12 +114,22 @@ elementwise! {
 }
 
 #[inline(always)]
-fn load_pair_body<T: Element, O: Operand>(map: Map, first: &[T], second: Option<&[T]>, affine: Option<Affine<'_>>, frame: &mut [u32]) {
+fn load_pair_body<T: Element, O: Operand>(
+    map: Map,
+    first: &[T],
+    second: Option<&[T]>,
+    affine: Option<Affine<'_>>,
+    frame: &mut [u32],
+) {
     let row = (map.width + 2) * map.channels;
     frame[..row].fill(0);
     frame[(map.height + 1) * row..][..row].fill(0);
     let len = map.width * map.channels;
-    for (y, frame) in frame[row..].chunks_exact_mut(row).take(map.height).enumerate() {
+    for (y, frame) in frame[row..]
+        .chunks_exact_mut(row)
+        .take(map.height)
+        .enumerate()
+    {
         frame[..map.channels].fill(0);
         frame[row - map.channels..].fill(0);
         let inside = &mut frame[map.channels..row - map.channels];
@@ -119,11 +140,21 @@ fn load_pair_body<T: Element, O: Operand>(map: Map, first: &[T], second: Option<
 }
 
 #[inline(always)]
-fn pair_row<T: Element, O: Operand>(channels: usize, first: &[T], second: Option<&[T]>, affine: Option<Affine<'_>>, out: &mut [u32]) {
+fn pair_row<T: Element, O: Operand>(
+    channels: usize,
+    first: &[T],
+    second: Option<&[T]>,
+    affine: Option<Affine<'_>>,
+    out: &mut [u32],
+) {
     let per_pixel = channels / LANES;
     let mut channel = 0;
     let zeros = [T::default(); LANES];
-    for (at, (first, words_out)) in blocks(first).iter().zip(out.as_chunks_mut::<LANES>().0).enumerate() {
+    for (at, (first, words_out)) in blocks(first)
+        .iter()
+        .zip(out.as_chunks_mut::<LANES>().0)
+        .enumerate()
+    {
         let mut a = widen(first);
         let mut b = widen(second.map_or(&zeros, |second| &blocks(second)[at]));
         if let Some(Affine { scale, shift }) = affine {

@@ -37,7 +37,12 @@ pub(crate) struct Normalisation {
 
 impl Normalisation {
     fn resize(&mut self, channels: usize) {
-        for vector in [&mut self.mean, &mut self.inverse_std, &mut self.scale, &mut self.shift] {
+        for vector in [
+            &mut self.mean,
+            &mut self.inverse_std,
+            &mut self.scale,
+            &mut self.shift,
+        ] {
             vector.clear();
             vector.resize(padded(channels), 0.0);
         }
@@ -53,11 +58,24 @@ impl Normalisation {
     }
 
     /// From the moments of each image: `moments` is `[images, 2, padded channels]`, sum and sum of squared deviations.
-    pub(crate) fn from_moments(&mut self, moments: &[f32], pixels: usize, gamma: &[f32], beta: &[f32], running: Running<'_>) {
+    pub(crate) fn set_from_moments(
+        &mut self,
+        moments: &[f32],
+        pixels: usize,
+        gamma: &[f32],
+        beta: &[f32],
+        running: Running<'_>,
+    ) {
         self.resize(gamma.len());
         if let Running::Fixed(mean, variance) = running {
             for channel in 0..gamma.len() {
-                self.set(channel, mean[channel].into(), variance[channel].into(), gamma[channel], beta[channel]);
+                self.set(
+                    channel,
+                    mean[channel].into(),
+                    variance[channel].into(),
+                    gamma[channel],
+                    beta[channel],
+                );
             }
             return;
         }
@@ -67,11 +85,19 @@ impl Normalisation {
         let mut running = running;
         for channel in 0..gamma.len() {
             let (mean, deviations) = combine(moments, channels, channel, pixels as f64);
-            self.set(channel, mean, deviations / count, gamma[channel], beta[channel]);
+            self.set(
+                channel,
+                mean,
+                deviations / count,
+                gamma[channel],
+                beta[channel],
+            );
             if let Running::Update(means, variances) = &mut running {
                 let unbiased = deviations / (count - 1.0).max(1.0);
-                means[channel] = ((1.0 - MOMENTUM) * f64::from(means[channel]) + MOMENTUM * mean) as f32;
-                variances[channel] = ((1.0 - MOMENTUM) * f64::from(variances[channel]) + MOMENTUM * unbiased) as f32;
+                means[channel] =
+                    ((1.0 - MOMENTUM) * f64::from(means[channel]) + MOMENTUM * mean) as f32;
+                variances[channel] =
+                    ((1.0 - MOMENTUM) * f64::from(variances[channel]) + MOMENTUM * unbiased) as f32;
             }
         }
     }
@@ -81,7 +107,10 @@ impl Normalisation {
 fn combine(moments: &[f32], channels: usize, channel: usize, pixels: f64) -> (f64, f64) {
     let (mut mean, mut deviations, mut count) = (0.0, 0.0, 0.0);
     for image in moments.chunks_exact(2 * channels) {
-        let (image_mean, image_deviations) = (f64::from(image[channel]) / pixels, f64::from(image[channels + channel]));
+        let (image_mean, image_deviations) = (
+            f64::from(image[channel]) / pixels,
+            f64::from(image[channels + channel]),
+        );
         let total = count + pixels;
         let delta = image_mean - mean;
         mean += delta * pixels / total;
@@ -102,7 +131,7 @@ pub(crate) struct GradientCoefficients {
 impl GradientCoefficients {
     /// From the sums of each image: `sums` is `[images, 2, padded channels]`, `Σ g` and `Σ g (y - mean)`. Adds the gradients of γ
     /// and β.
-    pub(crate) fn from_sums(
+    pub(crate) fn set_from_sums(
         &mut self,
         sums: &[f32],
         pixels: usize,

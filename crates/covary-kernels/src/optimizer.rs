@@ -41,7 +41,14 @@ pub(crate) struct AdamFactors {
 
 impl AdamW {
     /// Moves `parameters`, `mean` and `square`, and clears `gradients`.
-    pub fn apply(&self, isa: Isa, parameters: &mut [f32], gradients: &mut [f32], mean: &mut [f32], square: &mut [f32]) {
+    pub fn apply(
+        &self,
+        isa: Isa,
+        parameters: &mut [f32],
+        gradients: &mut [f32],
+        mean: &mut [f32],
+        square: &mut [f32],
+    ) {
         let t = self.step as i32;
         let factors = AdamFactors {
             keep: (1.0 - self.lr * self.weight_decay) as f32,
@@ -53,9 +60,13 @@ impl AdamW {
             root: (1.0 / (1.0 - self.beta2.powi(t)).sqrt()) as f32,
             epsilon: self.epsilon as f32,
         };
-        let chunks = parameters.par_chunks_mut(CHUNK).zip(gradients.par_chunks_mut(CHUNK));
+        let chunks = parameters
+            .par_chunks_mut(CHUNK)
+            .zip(gradients.par_chunks_mut(CHUNK));
         let state = mean.par_chunks_mut(CHUNK).zip(square.par_chunks_mut(CHUNK));
-        chunks.zip(state).for_each(|((p, g), (m, v))| adam_chunk(isa, factors, p, g, m, v));
+        chunks
+            .zip(state)
+            .for_each(|((p, g), (m, v))| adam_chunk(isa, factors, p, g, m, v));
     }
 }
 
@@ -90,9 +101,23 @@ pub struct Momentum {
 
 impl Momentum {
     /// Moves `parameters` and `buffer`, and clears `gradients`.
-    pub fn apply(&self, isa: Isa, parameters: &mut [f32], gradients: &mut [f32], buffer: &mut [f32]) {
-        let factors = [self.lr as f32, self.momentum as f32, self.weight_decay as f32, self.trust as f32];
-        let chunks = parameters.par_chunks_mut(CHUNK).zip(gradients.par_chunks_mut(CHUNK)).zip(buffer.par_chunks_mut(CHUNK));
+    pub fn apply(
+        &self,
+        isa: Isa,
+        parameters: &mut [f32],
+        gradients: &mut [f32],
+        buffer: &mut [f32],
+    ) {
+        let factors = [
+            self.lr as f32,
+            self.momentum as f32,
+            self.weight_decay as f32,
+            self.trust as f32,
+        ];
+        let chunks = parameters
+            .par_chunks_mut(CHUNK)
+            .zip(gradients.par_chunks_mut(CHUNK))
+            .zip(buffer.par_chunks_mut(CHUNK));
         chunks.for_each(|((p, g), b)| momentum_chunk(isa, factors, p, g, b));
     }
 }
@@ -102,7 +127,12 @@ elementwise! {
 }
 
 #[inline(always)]
-fn momentum_body([lr, momentum, decay, trust]: [f32; 4], p: &mut [f32], g: &mut [f32], b: &mut [f32]) {
+fn momentum_body(
+    [lr, momentum, decay, trust]: [f32; 4],
+    p: &mut [f32],
+    g: &mut [f32],
+    b: &mut [f32],
+) {
     for ((p, g), b) in p.iter_mut().zip(g).zip(b) {
         let gradient = *g + decay * *p;
         *g = 0.0;
@@ -113,16 +143,22 @@ fn momentum_body([lr, momentum, decay, trust]: [f32; 4], p: &mut [f32], g: &mut 
 
 /// `‖p‖` and `‖g + wd·p‖`, the norms of LARS (You et al. 2017), in f64 over fixed chunks.
 pub fn norms(parameters: &[f32], gradients: &[f32], weight_decay: f64) -> (f64, f64) {
-    let chunks = parameters.par_chunks(CHUNK).zip(gradients.par_chunks(CHUNK));
+    let chunks = parameters
+        .par_chunks(CHUNK)
+        .zip(gradients.par_chunks(CHUNK));
     let parts: Vec<(f64, f64)> = chunks
         .map(|(p, g)| {
-            p.iter().zip(g).fold((0.0, 0.0), |(weights, updates), (p, g)| {
-                let (p, update) = (f64::from(*p), f64::from(*g) + weight_decay * f64::from(*p));
-                (weights + p * p, updates + update * update)
-            })
+            p.iter()
+                .zip(g)
+                .fold((0.0, 0.0), |(weights, updates), (p, g)| {
+                    let (p, update) = (f64::from(*p), f64::from(*g) + weight_decay * f64::from(*p));
+                    (weights + p * p, updates + update * update)
+                })
         })
         .collect();
-    let (weights, updates) = parts.iter().fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+    let (weights, updates) = parts
+        .iter()
+        .fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
     (weights.sqrt(), updates.sqrt())
 }
 
@@ -157,7 +193,8 @@ mod tests {
     fn adamw_follows_the_published_update() {
         for isa in Isa::available() {
             let (mut p, g) = vectors();
-            let mut expected: Vec<(f64, f64, f64)> = p.iter().map(|p| (f64::from(*p), 0.0, 0.0)).collect();
+            let mut expected: Vec<(f64, f64, f64)> =
+                p.iter().map(|p| (f64::from(*p), 0.0, 0.0)).collect();
             let (mut m, mut v) = (vec![0.0; 100], vec![0.0; 100]);
             for step in 1..=5 {
                 let mut gradients: Vec<f32> = g.iter().map(|g| g * step as f32).collect();
@@ -166,9 +203,17 @@ mod tests {
                     *p -= 1e-2 * 0.1 * *p;
                     *m = 0.9 * *m + 0.1 * g;
                     *v = 0.999 * *v + 0.001 * g * g;
-                    *p -= 1e-2 * (*m / (1.0 - 0.9_f64.powi(step))) / ((*v / (1.0 - 0.999_f64.powi(step))).sqrt() + 1e-8);
+                    *p -= 1e-2 * (*m / (1.0 - 0.9_f64.powi(step)))
+                        / ((*v / (1.0 - 0.999_f64.powi(step))).sqrt() + 1e-8);
                 }
-                let adam = AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1, step: step as u64 };
+                let adam = AdamW {
+                    lr: 1e-2,
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    epsilon: 1e-8,
+                    weight_decay: 0.1,
+                    step: step as u64,
+                };
                 adam.apply(isa, &mut p, &mut gradients, &mut m, &mut v);
                 assert!(gradients.iter().all(|g| *g == 0.0));
             }
@@ -190,7 +235,13 @@ mod tests {
                     *p -= 0.1 * *b;
                 }
                 let mut gradients = g.clone();
-                Momentum { lr: 0.1, momentum: 0.9, weight_decay: 0.01, trust: 0.5 }.apply(isa, &mut p, &mut gradients, &mut b);
+                Momentum {
+                    lr: 0.1,
+                    momentum: 0.9,
+                    weight_decay: 0.01,
+                    trust: 0.5,
+                }
+                .apply(isa, &mut p, &mut gradients, &mut b);
             }
             for (p, (expected, _)) in p.iter().zip(&expected) {
                 assert!((f64::from(*p) - expected).abs() < 1e-6, "{p} {expected}");

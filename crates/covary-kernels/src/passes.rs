@@ -3,15 +3,33 @@
 
 use crate::conv::operand::{Operand, words};
 use crate::dispatch::elementwise;
-use crate::element::{Element, LANES, Lanes, blocks, blocks_mut, round, widen};
+use crate::element::{Element, LANES, Lanes, blocks, blocks_mut, lanes, round, widen};
 use crate::frame::Affine;
 
 /// Partial sums that run side by side, so that additions do not wait for each other.
 const INTERLEAVED: usize = 4;
 
+/// Runs a block for every pixel with the slot of its partial sums. Slots are constants of an unrolled loop, so that sums stay in
+/// registers.
+macro_rules! interleaved {
+    ($pixels:expr, |$pixel:ident, $slot:ident| $body:block) => {
+        let whole = $pixels / INTERLEAVED * INTERLEAVED;
+        for first in (0..whole).step_by(INTERLEAVED) {
+            for $slot in 0..INTERLEAVED {
+                let $pixel = first + $slot;
+                $body
+            }
+        }
+        for $pixel in whole..$pixels {
+            let $slot = 0;
+            $body
+        }
+    };
+}
+
 #[inline(always)]
 fn zip<const N: usize>(sums: [Lanes; N]) -> Lanes {
-    std::array::from_fn(|i| {
+    lanes!(|i| {
         let mut total = 0.0;
         for sum in &sums {
             total += sum[i];
@@ -26,7 +44,12 @@ elementwise! {
 }
 
 #[inline(always)]
-fn finish_output_body<T: Element>(channels: usize, output: &mut [f32], store: &mut [T], moments: &mut [f32]) {
+fn finish_output_body<T: Element>(
+    channels: usize,
+    output: &mut [f32],
+    store: &mut [T],
+    moments: &mut [f32],
+) {
     let count = channels / LANES;
     let pixels = output.len() / channels;
     let output = blocks_mut(output);
@@ -34,27 +57,27 @@ fn finish_output_body<T: Element>(channels: usize, output: &mut [f32], store: &m
     let (sums, deviations) = moments.split_at_mut(channels);
     for block in 0..count {
         let mut acc = [[0.0; LANES]; INTERLEAVED];
-        for pixel in 0..pixels {
+        interleaved!(pixels, |pixel, slot| {
             let at = pixel * count + block;
-            store[at] = round::<T>(&output[at]);
-            output[at] = widen(&store[at]);
-            let acc = &mut acc[pixel % INTERLEAVED];
+            let rounded = round::<T>(&output[at]);
+            let value = widen(&rounded);
+            store[at] = rounded;
+            output[at] = value;
             for i in 0..LANES {
-                acc[i] += output[at][i];
+                acc[slot][i] += value[i];
             }
-        }
+        });
         let sum = zip(acc);
         blocks_mut(sums)[block] = sum;
-        let mean: Lanes = std::array::from_fn(|i| sum[i] / pixels as f32);
+        let mean: Lanes = lanes!(|i| sum[i] / pixels as f32);
         let mut acc = [[0.0; LANES]; INTERLEAVED];
-        for pixel in 0..pixels {
+        interleaved!(pixels, |pixel, slot| {
             let value = &output[pixel * count + block];
-            let acc = &mut acc[pixel % INTERLEAVED];
             for i in 0..LANES {
                 let deviation = value[i] - mean[i];
-                acc[i] += deviation * deviation;
+                acc[slot][i] += deviation * deviation;
             }
-        }
+        });
         blocks_mut(deviations)[block] = zip(acc);
     }
 }
@@ -71,7 +94,7 @@ fn activate_body<T: Element>(y: &[T], affine: Affine<'_>, out: &mut [T]) {
         let vectors = blocks(affine.scale).iter().zip(blocks(affine.shift));
         for ((y, out), (scale, shift)) in blocks(y).iter().zip(blocks_mut(out)).zip(vectors) {
             let y = widen(y);
-            let value: Lanes = std::array::from_fn(|i| (y[i] * scale[i] + shift[i]).max(0.0));
+            let value: Lanes = lanes!(|i| (y[i] * scale[i] + shift[i]).max(0.0));
             *out = round(&value);
         }
     }
@@ -83,18 +106,35 @@ elementwise! {
 }
 
 #[inline(always)]
-fn join_body<T: Element>(y: &[T], affine: Affine<'_>, shortcut: &[T], projection: Option<Affine<'_>>, out: &mut [T]) {
+fn join_body<T: Element>(
+    y: &[T],
+    affine: Affine<'_>,
+    shortcut: &[T],
+    projection: Option<Affine<'_>>,
+    out: &mut [T],
+) {
     let channels = affine.scale.len();
-    let pixels = y.chunks_exact(channels).zip(shortcut.chunks_exact(channels)).zip(out.chunks_exact_mut(channels));
+    let pixels = y
+        .chunks_exact(channels)
+        .zip(shortcut.chunks_exact(channels))
+        .zip(out.chunks_exact_mut(channels));
     for ((y, shortcut), out) in pixels {
-        for (block, ((y, shortcut), out)) in blocks(y).iter().zip(blocks(shortcut)).zip(blocks_mut(out)).enumerate() {
+        for (block, ((y, shortcut), out)) in blocks(y)
+            .iter()
+            .zip(blocks(shortcut))
+            .zip(blocks_mut(out))
+            .enumerate()
+        {
             let (y, mut s) = (widen(y), widen(shortcut));
             if let Some(projection) = projection {
-                let (scale, shift) = (&blocks(projection.scale)[block], &blocks(projection.shift)[block]);
-                s = std::array::from_fn(|i| s[i] * scale[i] + shift[i]);
+                let (scale, shift) = (
+                    &blocks(projection.scale)[block],
+                    &blocks(projection.shift)[block],
+                );
+                s = lanes!(|i| s[i] * scale[i] + shift[i]);
             }
             let (scale, shift) = (&blocks(affine.scale)[block], &blocks(affine.shift)[block]);
-            let value: Lanes = std::array::from_fn(|i| (y[i] * scale[i] + shift[i] + s[i]).max(0.0));
+            let value: Lanes = lanes!(|i| (y[i] * scale[i] + shift[i] + s[i]).max(0.0));
             *out = round(&value);
         }
     }
@@ -106,7 +146,13 @@ elementwise! {
 }
 
 #[inline(always)]
-fn gradient_sums_body<T: Element>(gradient: &[T], mask: &[T], y: &[T], mean: &[f32], sums: &mut [f32]) {
+fn gradient_sums_body<T: Element>(
+    gradient: &[T],
+    mask: &[T],
+    y: &[T],
+    mean: &[f32],
+    sums: &mut [f32],
+) {
     let channels = mean.len();
     let count = channels / LANES;
     let pixels = gradient.len() / channels;
@@ -116,16 +162,15 @@ fn gradient_sums_body<T: Element>(gradient: &[T], mask: &[T], y: &[T], mean: &[f
         let mean = &blocks(mean)[block];
         let mut acc = [[0.0; LANES]; INTERLEAVED];
         let mut product = [[0.0; LANES]; INTERLEAVED];
-        for pixel in 0..pixels {
+        interleaved!(pixels, |pixel, slot| {
             let at = pixel * count + block;
             let (g, m, y) = (widen(&gradient[at]), widen(&mask[at]), widen(&y[at]));
-            let (acc, product) = (&mut acc[pixel % INTERLEAVED], &mut product[pixel % INTERLEAVED]);
             for i in 0..LANES {
                 let g = if m[i] > 0.0 { g[i] } else { 0.0 };
-                acc[i] += g;
-                product[i] += g * (y[i] - mean[i]);
+                acc[slot][i] += g;
+                product[slot][i] += g * (y[i] - mean[i]);
             }
-        }
+        });
         blocks_mut(plain)[block] = zip(acc);
         blocks_mut(products)[block] = zip(product);
     }
@@ -146,18 +191,29 @@ elementwise! {
 }
 
 #[inline(always)]
-fn norm_gradient_body<T: Element>(gradient: &[T], mask: Option<&[T]>, y: &[T], back: Back<'_>, out: &mut [f32]) {
+fn norm_gradient_body<T: Element>(
+    gradient: &[T],
+    mask: Option<&[T]>,
+    y: &[T],
+    back: Back<'_>,
+    out: &mut [f32],
+) {
     let count = back.mean.len() / LANES;
     let mut block = 0;
-    for (at, ((gradient, y), out)) in blocks(gradient).iter().zip(blocks(y)).zip(blocks_mut(out)).enumerate() {
+    for (at, ((gradient, y), out)) in blocks(gradient)
+        .iter()
+        .zip(blocks(y))
+        .zip(blocks_mut(out))
+        .enumerate()
+    {
         let (mut g, y) = (widen(gradient), widen(y));
         if let Some(mask) = mask {
             let m = widen(&blocks(mask)[at]);
-            g = std::array::from_fn(|i| if m[i] > 0.0 { g[i] } else { 0.0 });
+            g = lanes!(|i| if m[i] > 0.0 { g[i] } else { 0.0 });
         }
         let (mean, factor) = (&blocks(back.mean)[block], &blocks(back.factor)[block]);
         let (offset, slope) = (&blocks(back.offset)[block], &blocks(back.slope)[block]);
-        let value: Lanes = std::array::from_fn(|i| factor[i] * (g[i] - offset[i] - (y[i] - mean[i]) * slope[i]));
+        let value: Lanes = lanes!(|i| factor[i] * (g[i] - offset[i] - (y[i] - mean[i]) * slope[i]));
         *out = widen(&round::<T>(&value));
         block += 1;
         if block == count {
@@ -195,28 +251,46 @@ elementwise! {
 }
 
 #[inline(always)]
-fn relu_gradient_body<T: Element>(gradient: &[f32], y: &[T], affine: Affine<'_>, mean: &[f32], store: &mut [T], sums: &mut [f32]) {
+fn relu_gradient_body<T: Element>(
+    gradient: &[f32],
+    y: &[T],
+    affine: Affine<'_>,
+    mean: &[f32],
+    store: &mut [T],
+    sums: &mut [f32],
+) {
     let channels = mean.len();
     let count = channels / LANES;
     let pixels = gradient.len() / channels;
     let (gradient, y, store) = (blocks(gradient), blocks(y), blocks_mut(store));
     let (plain, products) = sums.split_at_mut(channels);
     for block in 0..count {
-        let (mean, scale, shift) = (&blocks(mean)[block], &blocks(affine.scale)[block], &blocks(affine.shift)[block]);
+        let (mean, scale, shift) = (
+            &blocks(mean)[block],
+            &blocks(affine.scale)[block],
+            &blocks(affine.shift)[block],
+        );
         let mut acc = [[0.0; LANES]; INTERLEAVED];
         let mut product = [[0.0; LANES]; INTERLEAVED];
-        for pixel in 0..pixels {
+        interleaved!(pixels, |pixel, slot| {
             let at = pixel * count + block;
-            let y = widen(&y[at]);
-            let g: Lanes = std::array::from_fn(|i| if y[i] * scale[i] + shift[i] > 0.0 { gradient[at][i] } else { 0.0 });
-            store[at] = round::<T>(&g);
-            let g = widen(&store[at]);
-            let (acc, product) = (&mut acc[pixel % INTERLEAVED], &mut product[pixel % INTERLEAVED]);
+            let (y, gradient) = (widen(&y[at]), &gradient[at]);
+            let mut g: Lanes = *gradient;
             for i in 0..LANES {
-                acc[i] += g[i];
-                product[i] += g[i] * (y[i] - mean[i]);
+                g[i] = if y[i] * scale[i] + shift[i] > 0.0 {
+                    g[i]
+                } else {
+                    0.0
+                };
             }
-        }
+            let rounded = round::<T>(&g);
+            let g = widen(&rounded);
+            store[at] = rounded;
+            for i in 0..LANES {
+                acc[slot][i] += g[i];
+                product[slot][i] += g[i] * (y[i] - mean[i]);
+            }
+        });
         blocks_mut(plain)[block] = zip(acc);
         blocks_mut(products)[block] = zip(product);
     }
@@ -229,7 +303,11 @@ elementwise! {
 }
 
 #[inline(always)]
-fn input_gradient_body<T: Element>(gradient: &[f32], shortcut: Option<(&[T], &[T])>, store: &mut [T]) {
+fn input_gradient_body<T: Element>(
+    gradient: &[f32],
+    shortcut: Option<(&[T], &[T])>,
+    store: &mut [T],
+) {
     match shortcut {
         None => {
             for (g, store) in blocks(gradient).iter().zip(blocks_mut(store)) {
@@ -237,10 +315,14 @@ fn input_gradient_body<T: Element>(gradient: &[f32], shortcut: Option<(&[T], &[T
             }
         }
         Some((outer, mask)) => {
-            let blocks = blocks(gradient).iter().zip(blocks(outer)).zip(blocks(mask)).zip(blocks_mut(store));
+            let blocks = blocks(gradient)
+                .iter()
+                .zip(blocks(outer))
+                .zip(blocks(mask))
+                .zip(blocks_mut(store));
             for (((g, outer), mask), store) in blocks {
                 let (outer, mask) = (widen(outer), widen(mask));
-                let value: Lanes = std::array::from_fn(|i| g[i] + if mask[i] > 0.0 { outer[i] } else { 0.0 });
+                let value: Lanes = lanes!(|i| g[i] + if mask[i] > 0.0 { outer[i] } else { 0.0 });
                 *store = round(&value);
             }
         }

@@ -17,7 +17,9 @@ const MEASUREMENTS: usize = 5;
 pub fn peak_gflops(isa: Isa, precision: Precision) -> f64 {
     let measurements = (0..MEASUREMENTS).map(|_| {
         let start = Instant::now();
-        let flops: f64 = rayon::broadcast(|_| multiply_adds(isa, precision)).iter().sum();
+        let flops: f64 = rayon::broadcast(|_| multiply_adds(isa, precision))
+            .iter()
+            .sum();
         flops / start.elapsed().as_secs_f64() / 1e9
     });
     measurements.fold(0.0, f64::max)
@@ -61,7 +63,11 @@ mod plain {
         for _ in 0..STEPS {
             for acc in &mut acc {
                 for ((acc, a), b) in acc.iter_mut().zip(a).zip(b) {
-                    *acc = if FUSED { acc.mul_add(a, b) } else { *acc * a + b };
+                    *acc = if FUSED {
+                        acc.mul_add(a, b)
+                    } else {
+                        *acc * a + b
+                    };
                 }
             }
         }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::Isa;
 use crate::block::Statistics;
-use crate::conv::layer::{self, Epilogue};
+use crate::conv::backward::{Epilogue, backward};
 use crate::conv::{ConvGeometry, Operand};
 use crate::conv_norm::{ConvNorm, ConvNormScratch, ConvNormTape};
 use crate::element::{Element, padded};
@@ -35,8 +35,18 @@ pub struct StemScratch {
 impl<T: Element, O: Operand> Stem<T, O> {
     /// A stem from `channels` image channels to `width` features, without weights yet.
     pub fn new(rows: usize, columns: usize, channels: usize, width: usize, isa: Isa) -> Self {
-        let geometry = ConvGeometry { height: rows, width: columns, c_in: channels, c_out: width, kernel: 3, stride: 1 };
-        Self { isa, unit: ConvNorm::new(geometry) }
+        let geometry = ConvGeometry {
+            height: rows,
+            width: columns,
+            c_in: channels,
+            c_out: width,
+            kernel: 3,
+            stride: 1,
+        };
+        Self {
+            isa,
+            unit: ConvNorm::new(geometry),
+        }
     }
 
     /// Numbers of its parameters: convolution, γ, β.
@@ -59,53 +69,120 @@ impl<T: Element, O: Operand> Stem<T, O> {
     ///
     /// # Shapes
     /// - images: `[images, height, width, channels]`, not padded
-    pub fn forward(&self, images: &[f32], parameters: &[f32], mut statistics: Statistics<'_>, tape: &mut StemTape<T>, scratch: &mut StemScratch) {
+    pub fn forward(
+        &self,
+        images: &[f32],
+        parameters: &[f32],
+        mut statistics: Statistics<'_>,
+        tape: &mut StemTape<T>,
+        scratch: &mut StemScratch,
+    ) {
         let isa = self.isa;
         let channels = self.unit.geometry().c_in;
         tape.images.clear();
-        tape.images.resize(images.len() / channels * padded(channels), T::default());
-        for (pixel, values) in tape.images.chunks_exact_mut(padded(channels)).zip(images.chunks_exact(channels)) {
-            pixel.iter_mut().zip(values).for_each(|(stored, value)| *stored = T::round(*value));
+        tape.images
+            .resize(images.len() / channels * padded(channels), T::default());
+        for (pixel, values) in tape
+            .images
+            .chunks_exact_mut(padded(channels))
+            .zip(images.chunks_exact(channels))
+        {
+            pixel
+                .iter_mut()
+                .zip(values)
+                .for_each(|(stored, value)| *stored = T::round(*value));
         }
         let running = statistics.next(self.unit.geometry().c_out);
-        self.unit.forward(isa, &tape.images, None, self.unit.parameters(parameters), running, &mut tape.unit, &mut scratch.unit);
+        self.unit.forward(
+            isa,
+            &tape.images,
+            None,
+            self.unit.parameters(parameters),
+            running,
+            &mut tape.unit,
+            &mut scratch.unit,
+        );
         tape.output.resize(tape.unit.y.len(), T::default());
         let image = self.unit.output_len();
         let affine = tape.unit.affine();
-        let pairs = tape.unit.y.par_chunks(image).zip(tape.output.par_chunks_mut(image));
+        let pairs = tape
+            .unit
+            .y
+            .par_chunks(image)
+            .zip(tape.output.par_chunks_mut(image));
         pairs.for_each(|(y, out)| passes::activate::<T>(isa, y, affine, out));
     }
 
     /// Gradients of the parameters, added to `gradients`.
-    pub fn backward(&self, parameters: &[f32], gradients: &mut [f32], output_gradient: &[T], tape: &StemTape<T>, scratch: &mut StemScratch) {
+    pub fn backward(
+        &self,
+        parameters: &[f32],
+        gradients: &mut [f32],
+        output_gradient: &[T],
+        tape: &StemTape<T>,
+        scratch: &mut StemScratch,
+    ) {
         let isa = self.isa;
-        self.unit.masked_sums(isa, output_gradient, &tape.output, &tape.unit, &mut scratch.unit);
-        self.unit.coefficients(self.unit.parameters(parameters), gradients, &tape.unit, &mut scratch.unit);
-        let branch = self.unit.branch(output_gradient, Some(&tape.output), &tape.unit, &mut scratch.unit);
-        layer::backward(isa, &tape.images, None, &mut [branch], Epilogue::Drop);
+        self.unit.masked_sums(
+            isa,
+            output_gradient,
+            &tape.output,
+            &tape.unit,
+            &mut scratch.unit,
+        );
+        self.unit.coefficients(
+            self.unit.parameters(parameters),
+            gradients,
+            &tape.unit,
+            &mut scratch.unit,
+        );
+        let branch = self.unit.branch(
+            output_gradient,
+            Some(&tape.output),
+            &tape.unit,
+            &mut scratch.unit,
+        );
+        backward(isa, &tape.images, None, &mut [branch], Epilogue::Drop);
         self.unit.add_weight_gradient(&scratch.unit, gradients);
     }
 }
 
 /// The mean over pixels: `[images, pixels, padded channels]` to `[images, channels]` in f32, pixels added in order.
 pub fn average_pool<T: Element>(x: &[T], pixels: usize, channels: usize, out: &mut [f32]) {
-    let images = x.par_chunks(pixels * padded(channels)).zip(out.par_chunks_mut(channels));
+    let images = x
+        .par_chunks(pixels * padded(channels))
+        .zip(out.par_chunks_mut(channels));
     images.for_each(|(image, out)| {
         out.fill(0.0);
         for pixel in image.chunks_exact(padded(channels)) {
-            out.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value.widen());
+            out.iter_mut()
+                .zip(pixel)
+                .for_each(|(sum, value)| *sum += value.widen());
         }
         out.iter_mut().for_each(|sum| *sum /= pixels as f32);
     });
 }
 
 /// The gradient of [`average_pool`]: every pixel's is that of the mean, divided by their number.
-pub fn average_pool_gradient<T: Element>(gradient: &[f32], pixels: usize, channels: usize, out: &mut Vec<T>) {
-    out.resize(gradient.len() / channels * pixels * padded(channels), T::default());
-    let images = out.par_chunks_mut(pixels * padded(channels)).zip(gradient.par_chunks(channels));
+pub fn average_pool_gradient<T: Element>(
+    gradient: &[f32],
+    pixels: usize,
+    channels: usize,
+    out: &mut Vec<T>,
+) {
+    out.resize(
+        gradient.len() / channels * pixels * padded(channels),
+        T::default(),
+    );
+    let images = out
+        .par_chunks_mut(pixels * padded(channels))
+        .zip(gradient.par_chunks(channels));
     images.for_each(|(image, gradient)| {
         for pixel in image.chunks_exact_mut(padded(channels)) {
-            pixel.iter_mut().zip(gradient).for_each(|(out, g)| *out = T::round(g / pixels as f32));
+            pixel
+                .iter_mut()
+                .zip(gradient)
+                .for_each(|(out, g)| *out = T::round(g / pixels as f32));
         }
     });
 }

@@ -38,7 +38,11 @@ pub struct Layout {
 impl Layout {
     /// Appends a tensor.
     pub(crate) fn push(&mut self, name: impl Into<String>, shape: &[usize]) {
-        let entry = LayoutEntry { name: name.into(), shape: shape.to_vec(), offset: self.len };
+        let entry = LayoutEntry {
+            name: name.into(),
+            shape: shape.to_vec(),
+            offset: self.len,
+        };
         self.len += entry.count();
         self.entries.push(entry);
     }

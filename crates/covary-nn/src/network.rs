@@ -36,7 +36,7 @@ pub struct Network {
 #[derive(Debug)]
 enum Engine {
     ResNet(Box<ResNetKernels>),
-    Mlp(MlpKernels),
+    Mlp(Box<MlpKernels>),
 }
 
 impl Network {
@@ -46,9 +46,21 @@ impl Network {
     /// [`NnError::Size`] for sizes that make no network.
     pub fn resnet(config: &ResNetConfig, engine: &EngineConfig) -> Result<Self, NnError> {
         let EngineConfig::Kernels { isa, precision } = *engine;
-        let kernels = ResNetKernels::new(config.rows, config.columns, config.width, config.blocks, isa, precision);
+        let kernels = ResNetKernels::new(
+            config.rows,
+            config.columns,
+            config.width,
+            config.blocks,
+            isa,
+            precision,
+        );
         let input_width = config.rows * config.columns * 3;
-        Ok(Self::new(Engine::ResNet(Box::new(kernels)), input_width, config.features(), config.layouts()))
+        Ok(Self::new(
+            Engine::ResNet(Box::new(kernels)),
+            input_width,
+            config.features(),
+            config.layouts(),
+        ))
     }
 
     /// A head: `[views * n, in]` to `[views * n, out]`.
@@ -59,10 +71,20 @@ impl Network {
         config.check()?;
         let EngineConfig::Kernels { isa, precision } = *engine;
         let (input, output) = (config.sizes[0], config.sizes[config.sizes.len() - 1]);
-        Ok(Self::new(Engine::Mlp(MlpKernels::new(config, isa, precision)), input, output, config.layouts()))
+        Ok(Self::new(
+            Engine::Mlp(Box::new(MlpKernels::new(config, isa, precision))),
+            input,
+            output,
+            config.layouts(),
+        ))
     }
 
-    fn new(engine: Engine, input_width: usize, output_width: usize, (layout, statistics_layout): (Layout, Layout)) -> Self {
+    fn new(
+        engine: Engine,
+        input_width: usize,
+        output_width: usize,
+        (layout, statistics_layout): (Layout, Layout),
+    ) -> Self {
         let mut statistics = vec![0.0; statistics_layout.len()];
         initialise::statistics(&statistics_layout, &mut statistics);
         Self {
@@ -101,14 +123,27 @@ impl Network {
         let mut out = self.output_for(input);
         let statistics = Some(self.statistics.as_mut_slice());
         match &mut self.engine {
-            Engine::ResNet(kernels) => kernels.forward(&self.parameters, statistics, input, views, keep_tape, &mut out),
-            Engine::Mlp(kernels) => kernels.forward(&self.parameters, statistics, input, views, &mut out),
+            Engine::ResNet(kernels) => kernels.forward(
+                &self.parameters,
+                statistics,
+                input,
+                views,
+                keep_tape,
+                &mut out,
+            ),
+            Engine::Mlp(kernels) => {
+                kernels.forward(&self.parameters, statistics, input, views, &mut out);
+            }
         }
         out
     }
 
     fn output_for(&self, input: &[f32]) -> Vec<f32> {
-        assert_eq!(input.len() % self.input_width, 0, "the input has whole rows");
+        assert_eq!(
+            input.len() % self.input_width,
+            0,
+            "the input has whole rows"
+        );
         vec![0.0; input.len() / self.input_width * self.output_width]
     }
 
@@ -120,8 +155,14 @@ impl Network {
                 Vec::new()
             }
             Engine::Mlp(kernels) => {
-                let mut input_gradient = vec![0.0; output_gradient.len() / self.output_width * self.input_width];
-                kernels.backward(&self.parameters, output_gradient, &mut input_gradient, &mut self.gradients);
+                let mut input_gradient =
+                    vec![0.0; output_gradient.len() / self.output_width * self.input_width];
+                kernels.backward(
+                    &self.parameters,
+                    output_gradient,
+                    &mut input_gradient,
+                    &mut self.gradients,
+                );
                 input_gradient
             }
         }
@@ -134,8 +175,12 @@ impl Network {
     pub fn infer(&mut self, input: &[f32]) -> Vec<f32> {
         let mut out = self.output_for(input);
         match &mut self.engine {
-            Engine::ResNet(kernels) => kernels.infer(&self.parameters, &self.statistics, input, &mut out),
-            Engine::Mlp(kernels) => kernels.infer(&self.parameters, &self.statistics, input, &mut out),
+            Engine::ResNet(kernels) => {
+                kernels.infer(&self.parameters, &self.statistics, input, &mut out);
+            }
+            Engine::Mlp(kernels) => {
+                kernels.infer(&self.parameters, &self.statistics, input, &mut out);
+            }
         }
         out
     }
@@ -154,7 +199,10 @@ impl Network {
                 *mean += (f64::from(*moved) / MOMENTUM - *mean) / count;
             }
         }
-        self.statistics.iter_mut().zip(&mean).for_each(|(statistic, mean)| *statistic = *mean as f32);
+        self.statistics
+            .iter_mut()
+            .zip(&mean)
+            .for_each(|(statistic, mean)| *statistic = *mean as f32);
     }
 
     fn invalidate(&mut self) {

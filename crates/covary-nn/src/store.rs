@@ -21,18 +21,32 @@ impl Network {
     pub fn save(&self, path: &Path, metadata: HashMap<String, String>) -> Result<(), NnError> {
         let zero = 0_i64.to_le_bytes();
         let mut views = Vec::new();
-        for (layout, values) in [(self.layout(), self.parameters()), (self.statistics_layout(), self.statistics())] {
+        for (layout, values) in [
+            (self.layout(), self.parameters()),
+            (self.statistics_layout(), self.statistics()),
+        ] {
             for entry in layout.entries() {
                 let bytes = bytemuck::cast_slice(&values[entry.range()]);
-                views.push((entry.name.clone(), TensorView::new(Dtype::F32, entry.shape.clone(), bytes)));
+                views.push((
+                    entry.name.clone(),
+                    TensorView::new(Dtype::F32, entry.shape.clone(), bytes),
+                ));
                 if let Some(norm) = entry.name.strip_suffix("running_var") {
-                    views.push((format!("{norm}{COUNTER}"), TensorView::new(Dtype::I64, vec![], &zero)));
+                    views.push((
+                        format!("{norm}{COUNTER}"),
+                        TensorView::new(Dtype::I64, vec![], &zero),
+                    ));
                 }
             }
         }
-        let views = views.into_iter().map(|(name, view)| (name, view.expect("a layout's shapes count its numbers")));
+        let views = views
+            .into_iter()
+            .map(|(name, view)| (name, view.expect("a layout's shapes count its numbers")));
         let bytes = safetensors::serialize(views, Some(metadata)).expect("names are unique");
-        write_atomically(path, &bytes).map_err(|source| NnError::Io { path: path.into(), source })
+        write_atomically(path, &bytes).map_err(|source| NnError::Io {
+            path: path.into(),
+            source,
+        })
     }
 
     /// Reads parameters and running statistics by name.
@@ -41,11 +55,20 @@ impl Network {
     /// [`NnError::Io`] when the file cannot be read; [`NnError::File`] when it is not safetensors, lacks a tensor, has one more, or
     /// has one of another shape or type. The network is then as before.
     pub fn load(&mut self, path: &Path) -> Result<(), NnError> {
-        let bytes = fs::read(path).map_err(|source| NnError::Io { path: path.into(), source })?;
-        let broken = |reason: String| NnError::File { path: path.into(), reason };
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| broken(error.to_string()))?;
+        let bytes = fs::read(path).map_err(|source| NnError::Io {
+            path: path.into(),
+            source,
+        })?;
+        let broken = |reason: String| NnError::File {
+            path: path.into(),
+            reason,
+        };
+        let tensors =
+            SafeTensors::deserialize(&bytes).map_err(|error| broken(error.to_string()))?;
         let known = |name: &str| {
-            name.ends_with(COUNTER) || self.layout().find(name).is_some() || self.statistics_layout().find(name).is_some()
+            name.ends_with(COUNTER)
+                || self.layout().find(name).is_some()
+                || self.statistics_layout().find(name).is_some()
         };
         if let Some(name) = tensors.names().into_iter().find(|name| !known(name)) {
             return Err(broken(format!("the network has no tensor {name}")));
@@ -66,15 +89,29 @@ impl Network {
 
 fn read_tensor(tensors: &SafeTensors<'_>, entry: &LayoutEntry) -> Result<Vec<f32>, String> {
     let name = &entry.name;
-    let view = tensors.tensor(name).map_err(|_| format!("tensor {name} is missing"))?;
+    let view = tensors
+        .tensor(name)
+        .map_err(|_| format!("tensor {name} is missing"))?;
     if view.shape() != entry.shape || view.dtype() != Dtype::F32 {
-        return Err(format!("{name} is {:?} {:?}, not F32 {:?}", view.dtype(), view.shape(), entry.shape));
+        return Err(format!(
+            "{name} is {:?} {:?}, not F32 {:?}",
+            view.dtype(),
+            view.shape(),
+            entry.shape
+        ));
     }
-    Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    Ok(view
+        .data()
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect())
 }
 
 fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;

@@ -1,4 +1,5 @@
 //! Networks against float64 references made with PyTorch, against naive arithmetic, and against their own files.
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::collections::HashMap;
 
@@ -10,7 +11,10 @@ struct Golden(Vec<u8>);
 
 impl Golden {
     fn open(name: &str) -> Self {
-        let path = format!("{}/../../golden/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        let path = format!(
+            "{}/../../golden/{name}.safetensors",
+            env!("CARGO_MANIFEST_DIR")
+        );
         Self(std::fs::read(path).unwrap())
     }
 
@@ -18,8 +22,16 @@ impl Golden {
         let tensors = SafeTensors::deserialize(&self.0).unwrap();
         let view = tensors.tensor(name).unwrap();
         match view.dtype() {
-            Dtype::F32 => view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
-            Dtype::F64 => view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap()) as f32).collect(),
+            Dtype::F32 => view
+                .data()
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+                .collect(),
+            Dtype::F64 => view
+                .data()
+                .chunks_exact(8)
+                .map(|b| f64::from_le_bytes(b.try_into().unwrap()) as f32)
+                .collect(),
             other => panic!("{name} is {other:?}"),
         }
     }
@@ -44,18 +56,30 @@ fn golden_encoder(golden: &Golden, isa: Isa, precision: Precision) -> Network {
         }
     };
     fill(&network.layout().clone(), network.parameters_mut());
-    fill(&network.statistics_layout().clone(), network.statistics_mut());
+    fill(
+        &network.statistics_layout().clone(),
+        network.statistics_mut(),
+    );
     network
 }
 
 fn largest_difference(actual: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(actual.len(), expected.len());
     let scale = expected.iter().fold(0.0_f32, |max, v| max.max(v.abs()));
-    actual.iter().zip(expected).fold(0.0_f32, |max, (a, e)| max.max((a - e).abs())) / scale
+    actual
+        .iter()
+        .zip(expected)
+        .fold(0.0_f32, |max, (a, e)| max.max((a - e).abs()))
+        / scale
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum::<f64>()
+    };
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
@@ -68,18 +92,43 @@ fn encoder_agrees_with_torchvision_on_every_instruction_set() {
         let mut network = golden_encoder(&golden, isa, Precision::F32);
         let near = |what: &str, actual: &[f32], expected: &[f32]| {
             let off = largest_difference(actual, expected);
-            assert!(off < 1e-4, "{}: {what} is off by {off:e} of its largest entry", isa.name());
+            assert!(
+                off < 1e-4,
+                "{}: {what} is off by {off:e} of its largest entry",
+                isa.name()
+            );
         };
-        near("eval", &network.infer(&images), &golden.get("features_eval"));
-        near("train", &network.forward(&images, 1), &golden.get("features_train"));
+        near(
+            "eval",
+            &network.infer(&images),
+            &golden.get("features_eval"),
+        );
+        near(
+            "train",
+            &network.forward(&images, 1),
+            &golden.get("features_train"),
+        );
         let statistics = network.statistics_layout().clone();
-        for name in ["bn1.running_mean", "bn1.running_var", "layer4.1.bn2.running_mean", "layer4.1.bn2.running_var"] {
+        for name in [
+            "bn1.running_mean",
+            "bn1.running_var",
+            "layer4.1.bn2.running_mean",
+            "layer4.1.bn2.running_var",
+        ] {
             let range = statistics.find(name).unwrap().range();
-            near(name, &network.statistics()[range], &golden.get(&format!("after.{name}")));
+            near(
+                name,
+                &network.statistics()[range],
+                &golden.get(&format!("after.{name}")),
+            );
         }
         network.backward(&golden.get("cotangent"));
         for entry in network.layout().entries() {
-            near(&entry.name, &network.gradients()[entry.range()], &golden.get(&format!("grad.{}", entry.name)));
+            near(
+                &entry.name,
+                &network.gradients()[entry.range()],
+                &golden.get(&format!("grad.{}", entry.name)),
+            );
         }
     }
 }
@@ -93,9 +142,18 @@ fn bf16_gradients_point_where_f32_ones_do() {
     for isa in Isa::available() {
         let mut network = golden_encoder(&golden, isa, Precision::Bf16);
         let off = largest_difference(&network.forward(&images, 1), &golden.get("features_train"));
-        assert!(off < 0.05, "{}: representations are off by {off}", isa.name());
+        assert!(
+            off < 0.05,
+            "{}: representations are off by {off}",
+            isa.name()
+        );
         network.backward(&golden.get("cotangent"));
-        let expected: Vec<f32> = network.layout().entries().iter().flat_map(|entry| golden.get(&format!("grad.{}", entry.name))).collect();
+        let expected: Vec<f32> = network
+            .layout()
+            .entries()
+            .iter()
+            .flat_map(|entry| golden.get(&format!("grad.{}", entry.name)))
+            .collect();
         let cosine = cosine(network.gradients(), &expected);
         assert!(cosine > 0.92, "{}: cosine {cosine}", isa.name());
     }
@@ -113,11 +171,19 @@ fn numbers(seed: u64, len: usize) -> Vec<f32> {
 }
 
 fn engine() -> EngineConfig {
-    EngineConfig::Kernels { isa: Isa::choose(None).unwrap(), precision: Precision::F32 }
+    EngineConfig::Kernels {
+        isa: Isa::choose(None).unwrap(),
+        precision: Precision::F32,
+    }
 }
 
 fn head(output_norm: OutputNorm) -> Network {
-    let config = MlpConfig { sizes: vec![6, 9, 7, 5], batch_norm: true, output_norm, output_bias: true };
+    let config = MlpConfig {
+        sizes: vec![6, 9, 7, 5],
+        batch_norm: true,
+        output_norm,
+        output_bias: true,
+    };
     let mut network = Network::mlp(&config, &engine()).unwrap();
     network.initialise(3, "projector");
     network
@@ -135,7 +201,10 @@ fn two_views_in_one_call_are_two_calls_one_after_the_other() {
             network
         },
     ];
-    for (make, width) in networks.into_iter().zip([6, config.rows * config.columns * 3]) {
+    for (make, width) in networks
+        .into_iter()
+        .zip([6, config.rows * config.columns * 3])
+    {
         let (mut together, mut apart) = (make(), make());
         let input = numbers(1, 2 * 5 * width);
         let (a, b) = input.split_at(input.len() / 2);
@@ -155,7 +224,10 @@ fn two_views_in_one_call_are_two_calls_one_after_the_other() {
 /// The loss `Σ cotangent · out`, whose gradients `backward` gives.
 fn objective(network: &mut Network, input: &[f32], cotangent: &[f32]) -> f64 {
     let out = network.forward_untracked(input, 2);
-    out.iter().zip(cotangent).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    out.iter()
+        .zip(cotangent)
+        .map(|(a, b)| f64::from(*a) * f64::from(*b))
+        .sum()
 }
 
 #[test]
@@ -180,16 +252,26 @@ fn gradients_of_a_head_are_the_slopes_of_its_output() {
         let scale = gradients.iter().fold(0.0_f32, |max, g| max.max(g.abs()));
         for at in (0..gradients.len()).step_by(3) {
             let expected = slope(&mut network, &input, at);
-            assert!((f64::from(gradients[at]) - expected).abs() < 0.02 * f64::from(scale), "{norm:?} {at}: {} {expected}", gradients[at]);
+            assert!(
+                (f64::from(gradients[at]) - expected).abs() < 0.02 * f64::from(scale),
+                "{norm:?} {at}: {} {expected}",
+                gradients[at]
+            );
         }
         for at in (0..input.len()).step_by(7) {
             let (mut up, mut down) = (input.clone(), input.clone());
             up[at] += step;
             down[at] -= step;
-            let expected =
-                (objective(&mut network, &up, &cotangent) - objective(&mut network, &down, &cotangent)) / (2.0 * f64::from(step));
-            let scale = input_gradient.iter().fold(0.0_f32, |max, g| max.max(g.abs()));
-            assert!((f64::from(input_gradient[at]) - expected).abs() < 0.02 * f64::from(scale), "{norm:?} input {at}");
+            let expected = (objective(&mut network, &up, &cotangent)
+                - objective(&mut network, &down, &cotangent))
+                / (2.0 * f64::from(step));
+            let scale = input_gradient
+                .iter()
+                .fold(0.0_f32, |max, g| max.max(g.abs()));
+            assert!(
+                (f64::from(input_gradient[at]) - expected).abs() < 0.02 * f64::from(scale),
+                "{norm:?} input {at}"
+            );
         }
     }
 }
@@ -200,10 +282,18 @@ fn an_affine_free_output_has_zero_mean_and_unit_variance_in_each_view() {
     let out = network.forward(&numbers(1, 2 * 16 * 6), 2);
     for view in out.chunks_exact(16 * 5) {
         for column in 0..5 {
-            let values: Vec<f64> = view.iter().skip(column).step_by(5).map(|v| f64::from(*v)).collect();
+            let values: Vec<f64> = view
+                .iter()
+                .skip(column)
+                .step_by(5)
+                .map(|v| f64::from(*v))
+                .collect();
             let mean = values.iter().sum::<f64>() / 16.0;
             let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 16.0;
-            assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-2, "{mean} {variance}");
+            assert!(
+                mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-2,
+                "{mean} {variance}"
+            );
         }
     }
 }
@@ -212,15 +302,25 @@ fn an_affine_free_output_has_zero_mean_and_unit_variance_in_each_view() {
 fn thread_counts_do_not_change_a_bit() {
     for precision in [Precision::F32, Precision::Bf16] {
         let run = |threads| {
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
-                let config = ResNetConfig::named("resnet18", 5, 16, 16).unwrap();
-                let isa = Isa::choose(None).unwrap();
-                let mut network = Network::resnet(&config, &EngineConfig::Kernels { isa, precision }).unwrap();
-                network.initialise(2, "encoder");
-                let out = network.forward(&numbers(1, 2 * 21 * 768), 2);
-                network.backward(&numbers(2, out.len()));
-                (out, network.gradients().to_vec(), network.statistics().to_vec())
-            })
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap()
+                .install(|| {
+                    let config = ResNetConfig::named("resnet18", 5, 16, 16).unwrap();
+                    let isa = Isa::choose(None).unwrap();
+                    let mut network =
+                        Network::resnet(&config, &EngineConfig::Kernels { isa, precision })
+                            .unwrap();
+                    network.initialise(2, "encoder");
+                    let out = network.forward(&numbers(1, 2 * 21 * 768), 2);
+                    network.backward(&numbers(2, out.len()));
+                    (
+                        out,
+                        network.gradients().to_vec(),
+                        network.statistics().to_vec(),
+                    )
+                })
         };
         let one = run(1);
         assert!(one == run(2) && one == run(3), "{precision:?}");
@@ -228,7 +328,12 @@ fn thread_counts_do_not_change_a_bit() {
 }
 
 fn wide_head(isa: Isa, precision: Precision) -> Network {
-    let config = MlpConfig { sizes: vec![64, 150, 150, 70], batch_norm: true, output_norm: OutputNorm::None, output_bias: true };
+    let config = MlpConfig {
+        sizes: vec![64, 150, 150, 70],
+        batch_norm: true,
+        output_norm: OutputNorm::None,
+        output_bias: true,
+    };
     let mut network = Network::mlp(&config, &EngineConfig::Kernels { isa, precision }).unwrap();
     network.initialise(3, "projector");
     network
@@ -246,9 +351,16 @@ fn bf16_heads_point_where_f32_ones_do_on_every_instruction_set() {
             [out, input_gradient, network.gradients().to_vec()]
         };
         let results = run(Precision::F32).into_iter().zip(run(Precision::Bf16));
-        for (what, (single, half)) in ["output", "input gradient", "gradients"].into_iter().zip(results) {
+        for (what, (single, half)) in ["output", "input gradient", "gradients"]
+            .into_iter()
+            .zip(results)
+        {
             let cosine = cosine(&single, &half);
-            assert!(cosine > 0.99 && single != half, "{}: cosine of {what} is {cosine}", isa.name());
+            assert!(
+                cosine > 0.99 && single != half,
+                "{}: cosine of {what} is {cosine}",
+                isa.name()
+            );
         }
     }
 }
@@ -262,10 +374,16 @@ fn heads_follow_their_parameters() {
         network.backward(&numbers(2, 2 * 40 * 70));
         let mut fresh = wide_head(isa, Precision::Bf16);
         for network in [&mut network, &mut fresh] {
-            network.parameters_mut().iter_mut().for_each(|parameter| *parameter += 0.1);
+            network
+                .parameters_mut()
+                .iter_mut()
+                .for_each(|parameter| *parameter += 0.1);
         }
         assert_eq!(network.forward(&input, 2), fresh.forward(&input, 2));
-        assert_eq!(network.backward(&numbers(3, 2 * 40 * 70)), fresh.backward(&numbers(3, 2 * 40 * 70)));
+        assert_eq!(
+            network.backward(&numbers(3, 2 * 40 * 70)),
+            fresh.backward(&numbers(3, 2 * 40 * 70))
+        );
     }
 }
 
@@ -273,12 +391,21 @@ fn heads_follow_their_parameters() {
 fn heads_are_the_same_bits_for_any_number_of_threads() {
     for precision in [Precision::F32, Precision::Bf16] {
         let run = |threads| {
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
-                let mut network = wide_head(Isa::choose(None).unwrap(), precision);
-                let out = network.forward(&numbers(1, 2 * 131 * 64), 2);
-                let input_gradient = network.backward(&numbers(2, out.len()));
-                (out, input_gradient, network.gradients().to_vec(), network.statistics().to_vec())
-            })
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap()
+                .install(|| {
+                    let mut network = wide_head(Isa::choose(None).unwrap(), precision);
+                    let out = network.forward(&numbers(1, 2 * 131 * 64), 2);
+                    let input_gradient = network.backward(&numbers(2, out.len()));
+                    (
+                        out,
+                        input_gradient,
+                        network.gradients().to_vec(),
+                        network.statistics().to_vec(),
+                    )
+                })
         };
         let one = run(1);
         assert!(one == run(2) && one == run(3), "{precision:?}");
@@ -308,9 +435,22 @@ fn a_network_reads_back_its_own_file_and_names_what_does_not_fit() {
     let mut other = Network::resnet(&config, &engine()).unwrap();
     other.load(&path).unwrap();
     assert_eq!(other.parameters(), network.parameters());
-    let mut wider = Network::resnet(&ResNetConfig::named("resnet18", 5, 32, 32).unwrap(), &engine()).unwrap();
+    let mut wider = Network::resnet(
+        &ResNetConfig::named("resnet18", 5, 32, 32).unwrap(),
+        &engine(),
+    )
+    .unwrap();
     let error = wider.load(&path).unwrap_err();
-    assert!(matches!(error, NnError::File { .. }) && error.to_string().contains("conv1.weight"), "{error}");
-    assert!(matches!(ResNetConfig::named("resnet19", 4, 32, 32), Err(NnError::UnknownEncoder(_))));
-    assert!(matches!(ResNetConfig::named("resnet18", 0, 32, 32), Err(NnError::Size { .. })));
+    assert!(
+        matches!(error, NnError::File { .. }) && error.to_string().contains("conv1.weight"),
+        "{error}"
+    );
+    assert!(matches!(
+        ResNetConfig::named("resnet19", 4, 32, 32),
+        Err(NnError::UnknownEncoder(_))
+    ));
+    assert!(matches!(
+        ResNetConfig::named("resnet18", 0, 32, 32),
+        Err(NnError::Size { .. })
+    ));
 }

@@ -127,15 +127,25 @@ impl TrainError {
     pub fn hint(&self) -> Option<String> {
         let fixed = match self {
             Self::UnknownKey { suggestion, .. } => return Some(suggestion.clone()),
-            Self::Method(MethodError::UnknownPreset { suggestion, .. }) => return Some(suggestion.clone()),
-            Self::UnknownRecipe { known, .. } => return Some(format!("recipes: {known}; or give the path of a TOML file")),
+            Self::Method(MethodError::UnknownPreset { suggestion, .. }) => {
+                return Some(suggestion.clone());
+            }
+            Self::UnknownRecipe { known, .. } => {
+                return Some(format!("recipes: {known}; or give the path of a TOML file"));
+            }
             Self::Data(error) => return error.hint().map(str::to_owned),
             Self::RunExists { .. } => "give another folder with --out, or go on with --resume",
             Self::NotARun { .. } => "give the folder of a run: `covary pretrain` prints it",
             Self::ConfigDiffers { .. } => "resume without overrides, or start a new run with --out",
-            Self::Checkpoint { .. } => "the file is damaged or of another configuration; start anew with --out",
-            Self::NotFinite { .. } => "lower optimizer.lr, or lengthen schedule.warmup; the last checkpoint is from before",
-            Self::Write { .. } => "check that the disk has room and that the folder may be written; what was there before is untouched",
+            Self::Checkpoint { .. } => {
+                "the file is damaged or of another configuration; start anew with --out"
+            }
+            Self::NotFinite { .. } => {
+                "lower optimizer.lr, or lengthen schedule.warmup; the last checkpoint is from before"
+            }
+            Self::Write { .. } => {
+                "check that the disk has room and that the folder may be written; what was there before is untouched"
+            }
             Self::Isa(_) => "unset COVARY_ISA, or set it to one that `covary list` names",
             _ => return None,
         };

@@ -2,8 +2,9 @@
 //!
 //! Data's way down: a [`config::TrainConfig`] names everything; [`trainer`] takes views through the branches to the [`loss`] and back;
 //! [`evaluate`] freezes the encoder and scores its representations by [`LinearProbe`], [`NearestNeighbors`] and the collapse [`METRICS`];
-//! [`run`] is the folder where all of it is written; [`pretrain`] is the whole way.
+//! [`run`] is the folder where all of it is written; [`Pretraining`] is the whole way.
 
+mod bench;
 pub mod config;
 mod embeddings;
 mod error;
@@ -18,14 +19,15 @@ mod probe;
 pub mod run;
 pub mod trainer;
 
+pub use bench::{Speed, bench};
 pub use covary_kernels::Isa;
-pub use error::TrainError;
-pub use monitor::{Monitor, MonitorReport};
-pub use pretrain::{Ending, Pretraining, Watch, probe_run};
 pub use embeddings::{EmbeddingError, Embeddings};
+pub use error::TrainError;
 pub use metrics::{
     CollapseMetric, Invariances, METRICS, Measurement, Outcome, Sample, Verdict, measure,
 };
+pub use monitor::{Monitor, MonitorReport};
+pub use pretrain::{Ending, Pretraining, Watch, probe_run};
 pub use probe::{
     GradientDescentProbe, GradientDescentReport, LabeledEmbeddings, LinearProbe, LinearReport,
     NearestNeighbors, NearestNeighborsReport, NeighborScore, ValidationScore,

@@ -36,7 +36,13 @@ impl Monitor {
     pub fn new(dataset: Arc<Dataset>, augment: AugmentConfig, images: usize) -> Self {
         let split = hold_out(dataset.len());
         let first = |indices: &[u32]| indices[..images.min(indices.len())].to_vec();
-        Self { fit: first(&split.fit), score: first(&split.score), dataset, augment, images }
+        Self {
+            fit: first(&split.fit),
+            score: first(&split.score),
+            dataset,
+            augment,
+            images,
+        }
     }
 
     /// Clean training images that metrics are computed on.
@@ -57,27 +63,59 @@ impl Monitor {
         let validation_knn = match self.dataset.labels() {
             None => None,
             Some(labels) => {
-                let scored = represent(&mut state.model.encoder, &self.dataset, &self.augment, Some(&self.score));
-                let of = |indices: &[u32]| -> Vec<u32> { indices.iter().map(|index| labels[*index as usize]).collect() };
+                let scored = represent(
+                    &mut state.model.encoder,
+                    &self.dataset,
+                    &self.augment,
+                    Some(&self.score),
+                );
+                let of = |indices: &[u32]| -> Vec<u32> {
+                    indices
+                        .iter()
+                        .map(|index| labels[*index as usize])
+                        .collect()
+                };
                 let (bank_labels, score_labels) = (of(&self.fit), of(&self.score));
-                let bank = LabeledEmbeddings { embeddings: Embeddings::try_new(&h, width)?, labels: &bank_labels };
-                let scored = LabeledEmbeddings { embeddings: Embeddings::try_new(&scored, width)?, labels: &score_labels };
-                let neighbours = NearestNeighbors { counts: vec![NEIGHBOURS], ..NearestNeighbors::default() };
+                let bank = LabeledEmbeddings {
+                    embeddings: Embeddings::try_new(&h, width)?,
+                    labels: &bank_labels,
+                };
+                let scored = LabeledEmbeddings {
+                    embeddings: Embeddings::try_new(&scored, width)?,
+                    labels: &score_labels,
+                };
+                let neighbours = NearestNeighbors {
+                    counts: vec![NEIGHBOURS],
+                    ..NearestNeighbors::default()
+                };
                 let report = neighbours.evaluate(bank, scored, self.dataset.class_names().len())?;
                 report.scores.first().map(|score| score.test_accuracy)
             }
         };
-        Ok(MonitorReport { spaces, validation_knn })
+        Ok(MonitorReport {
+            spaces,
+            validation_knn,
+        })
     }
 }
 
 impl MonitorReport {
     /// Names and values, as they are logged.
     pub fn scalars(&self) -> Vec<(String, f64)> {
-        let spaces = [("representation", &self.spaces.representation), ("embedding", &self.spaces.embedding)];
+        let spaces = [
+            ("representation", &self.spaces.representation),
+            ("embedding", &self.spaces.embedding),
+        ];
         let metrics = spaces.into_iter().flat_map(|(space, measurements)| {
-            measurements.iter().map(move |m| (format!("{space}/{}", m.name), m.value.unwrap_or(f64::NAN)))
+            measurements
+                .iter()
+                .map(move |m| (format!("{space}/{}", m.name), m.value.unwrap_or(f64::NAN)))
         });
-        metrics.chain(self.validation_knn.map(|knn| ("validation_knn".to_owned(), knn))).collect()
+        metrics
+            .chain(
+                self.validation_knn
+                    .map(|knn| ("validation_knn".to_owned(), knn)),
+            )
+            .collect()
     }
 }

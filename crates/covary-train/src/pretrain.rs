@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{TrainConfig, differences};
 use crate::evaluate::{self, Data, Line, Spaces, represent, score, sgd_score, spaces};
+use crate::metrics::Measurement;
 use crate::monitor::Monitor;
 use crate::run::{Checkpoint, Provenance, RunFolder, number, peak_memory_bytes};
 use crate::trainer::{self, Event, Model, Outcome, TrainState};
@@ -49,18 +50,41 @@ impl Pretraining {
     /// Data that cannot be read, or fewer images than a batch.
     pub fn prepare(config: TrainConfig) -> Result<Self, TrainError> {
         let isa = Isa::active()?;
-        let options = ReadOptions { skip_corrupt: config.data.skip_corrupt };
+        let options = ReadOptions {
+            skip_corrupt: config.data.skip_corrupt,
+        };
         let path = Path::new(&config.data.path);
         let train = Arc::new(covary_data::open(path, Split::Train, options)?);
-        let test = train.labels().is_some().then(|| covary_data::open(path, Split::Test, options)).transpose()?;
+        let test = train
+            .labels()
+            .is_some()
+            .then(|| covary_data::open(path, Split::Test, options))
+            .transpose()?;
         let limit = (config.data.limit != 0).then_some(config.data.limit);
-        let loader = LoaderConfig { batch_size: config.batch_size, views: 2, seed: config.seed, limit, drop_last: true };
+        let loader = LoaderConfig {
+            batch_size: config.batch_size,
+            views: 2,
+            seed: config.seed,
+            limit,
+            drop_last: true,
+        };
         let loader = Loader::new(Arc::clone(&train), config.augment.clone(), loader)?;
         if loader.batches_per_epoch() == 0 {
             let reason = format!("{} images do not fill one batch", loader.images_per_epoch());
-            return Err(TrainError::BadValue { layer: "configuration".into(), key: "batch_size".into(), reason });
+            return Err(TrainError::BadValue {
+                layer: "configuration".into(),
+                key: "batch_size".into(),
+                reason,
+            });
         }
-        Ok(Self { precision: config.precision.resolve(isa), config, isa, train, test, loader })
+        Ok(Self {
+            precision: config.precision.resolve(isa),
+            config,
+            isa,
+            train,
+            test,
+            loader,
+        })
     }
 
     /// Training images.
@@ -78,8 +102,29 @@ impl Pretraining {
         self.config.epochs * self.loader.batches_per_epoch() as u64
     }
 
+    /// Configuration, engine and instruction set.
+    pub(crate) fn parts(&self) -> (&TrainConfig, EngineConfig, Isa) {
+        (&self.config, self.engine(), self.isa)
+    }
+
+    pub(crate) fn loader_mut(&mut self) -> &mut Loader {
+        &mut self.loader
+    }
+
+    /// What this run would be made by.
+    pub(crate) fn provenance(&self) -> Provenance {
+        let precision = match self.precision {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        };
+        Provenance::collect(self.isa.name(), precision)
+    }
+
     fn engine(&self) -> EngineConfig {
-        EngineConfig::Kernels { isa: self.isa, precision: self.precision }
+        EngineConfig::Kernels {
+            isa: self.isa,
+            precision: self.precision,
+        }
     }
 
     /// Trains in a new folder, or goes on in that of an earlier run of the same configuration, and scores the encoder.
@@ -87,14 +132,28 @@ impl Pretraining {
     /// # Errors
     /// A folder that holds a run (or, resuming, none, or one of another configuration), files that cannot be written, numbers that are
     /// not finite.
-    pub fn run(&mut self, folder: &Path, resume: bool, stop: &AtomicBool, watch: &mut Watch<'_>) -> Result<Ending, TrainError> {
-        let run = if resume { self.reopen(folder)? } else { self.create(folder)? };
+    pub fn run(
+        &mut self,
+        folder: &Path,
+        resume: bool,
+        stop: &AtomicBool,
+        watch: &mut Watch<'_>,
+    ) -> Result<Ending, TrainError> {
+        let run = if resume {
+            self.reopen(folder)?
+        } else {
+            self.create(folder)?
+        };
         let engine = self.engine();
         let mut state = TrainState::new(&self.config, &engine, self.isa, self.total_steps())?;
         if run.checkpoint().exists() {
             state.restore(Checkpoint::load(&run.checkpoint())?, &run.checkpoint())?;
         }
-        let monitor = Monitor::new(Arc::clone(&self.train), self.config.augment.clone(), self.config.monitor.images);
+        let monitor = Monitor::new(
+            Arc::clone(&self.train),
+            self.config.augment.clone(),
+            self.config.monitor.images,
+        );
         let start = Instant::now();
         let mut last = None;
         let mut follow = |event: Event<'_>| {
@@ -103,7 +162,15 @@ impl Pretraining {
             }
             watch(event);
         };
-        let (outcome, images_per_s) = trainer::train(&self.config, &mut state, &mut self.loader, &monitor, &run, stop, &mut follow)?;
+        let (outcome, images_per_s) = trainer::train(
+            &self.config,
+            &mut state,
+            &mut self.loader,
+            &monitor,
+            &run,
+            stop,
+            &mut follow,
+        )?;
         if outcome == Outcome::Interrupted {
             return Ok(Ending::Interrupted(state.step));
         }
@@ -116,7 +183,10 @@ impl Pretraining {
         result.insert("images_per_s".into(), number(images_per_s));
         result.insert("train_s".into(), number(seconds));
         result.insert("total_s".into(), number(start.elapsed().as_secs_f64()));
-        result.insert("peak_memory_bytes".into(), peak_memory_bytes().map_or(Value::Null, Value::from));
+        result.insert(
+            "peak_memory_bytes".into(),
+            peak_memory_bytes().map_or(Value::Null, Value::from),
+        );
         result.insert("run".into(), folder.display().to_string().into());
         result.insert("epochs".into(), self.config.epochs.into());
         result.insert("steps".into(), state.step.into());
@@ -132,12 +202,9 @@ impl Pretraining {
 
     fn create(&self, folder: &Path) -> Result<RunFolder, TrainError> {
         let run = RunFolder::create(folder)?;
-        let precision = match self.precision {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        };
-        let provenance = Provenance::collect(self.isa.name(), precision, rayon::current_num_threads());
-        let provenance = serde_json::to_string_pretty(&provenance).expect("provenance is plain values");
+        let provenance = self.provenance();
+        let provenance =
+            serde_json::to_string_pretty(&provenance).expect("provenance is plain values");
         run.write(&run.provenance(), provenance.as_bytes())?;
         run.write(&run.config(), self.config.to_toml().as_bytes())?;
         Ok(run)
@@ -146,12 +213,25 @@ impl Pretraining {
     fn reopen(&self, folder: &Path) -> Result<RunFolder, TrainError> {
         let run = RunFolder::open(folder)?;
         let path = run.config();
-        let text = fs::read_to_string(&path).map_err(|source| TrainError::Read { path: path.clone(), source })?;
+        let text = fs::read_to_string(&path).map_err(|source| TrainError::Read {
+            path: path.clone(),
+            source,
+        })?;
         let there = TrainConfig::parse(&path.display().to_string(), &text)?;
         let keys: Vec<_> = differences(&there.to_table(), &self.config.to_table());
         // The number of threads changes no result.
-        let keys: Vec<_> = keys.into_iter().filter(|key| !key.starts_with("threads ")).collect();
-        if keys.is_empty() { Ok(run) } else { Err(TrainError::ConfigDiffers { path: folder.into(), keys }) }
+        let keys: Vec<_> = keys
+            .into_iter()
+            .filter(|key| !key.starts_with("threads "))
+            .collect();
+        if keys.is_empty() {
+            Ok(run)
+        } else {
+            Err(TrainError::ConfigDiffers {
+                path: folder.into(),
+                keys,
+            })
+        }
     }
 
     fn save_encoder(&self, state: &TrainState, run: &RunFolder) -> Result<(), TrainError> {
@@ -162,13 +242,21 @@ impl Pretraining {
             ("method", self.config.method.clone()),
             ("data", self.train.name().to_owned()),
         ];
-        let metadata: HashMap<String, String> = entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let metadata: HashMap<String, String> = entries
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
         state.model.encoder.save(&run.encoder(), metadata)?;
         Ok(())
     }
 
     /// Everything that is measured on the frozen encoder.
-    fn scores(&self, state: &mut TrainState, monitor: &Monitor, folder: &Path) -> Result<Map<String, Value>, TrainError> {
+    fn scores(
+        &self,
+        state: &mut TrainState,
+        monitor: &Monitor,
+        folder: &Path,
+    ) -> Result<Map<String, Value>, TrainError> {
         let engine = self.engine();
         let mut result = Map::new();
         let width = state.model.representation_width();
@@ -176,28 +264,52 @@ impl Pretraining {
         let sample = &sample[..monitor.images().min(sample.len())];
         let augment = &self.config.augment;
         let train = represent(&mut state.model.encoder, &self.train, augment, None);
-        let h: Vec<f32> = sample.iter().flat_map(|&index| train[index as usize * width..][..width].iter().copied()).collect();
+        let h: Vec<f32> = sample
+            .iter()
+            .flat_map(|&index| train[index as usize * width..][..width].iter().copied())
+            .collect();
         let z = state.model.projector.infer(&h);
         let measured = spaces(&h, width, &z, state.model.projector.output_width())?;
         insert_spaces(&mut result, "", &measured);
         let collapsed = measured.embedding_verdict.outcome != crate::Outcome::Healthy;
-        result.insert("outcome".into(), if collapsed { "collapsed" } else { "healthy" }.into());
-        result.insert("embedding_verdict".into(), verdict(&measured.embedding_verdict));
-        result.insert("representation_verdict".into(), verdict(&measured.representation_verdict));
+        result.insert(
+            "outcome".into(),
+            if collapsed { "collapsed" } else { "healthy" }.into(),
+        );
+        result.insert(
+            "embedding_verdict".into(),
+            verdict(&measured.embedding_verdict),
+        );
+        result.insert(
+            "representation_verdict".into(),
+            verdict(&measured.representation_verdict),
+        );
         let Some(test) = &self.test else {
-            for key in ["linear_top1", "knn_top1", "random_linear_top1", "pixel_linear_top1"] {
+            for key in [
+                "linear_top1",
+                "knn_top1",
+                "random_linear_top1",
+                "pixel_linear_top1",
+            ] {
                 result.insert(key.into(), Value::Null);
             }
             return Ok(result);
         };
-        let data = Data { train: &self.train, test, augment };
+        let data = Data {
+            train: &self.train,
+            test,
+            augment,
+        };
         let scored = represent(&mut state.model.encoder, test, augment, None);
         insert_line(&mut result, "", &score(&data, &train, &scored, width)?);
-        result.insert("linear_top1_sgd".into(), number(sgd_score(&data, &train, &scored, width)?.linear_top1));
+        result.insert(
+            "linear_top1_sgd".into(),
+            number(sgd_score(&data, &train, &scored, width)?.linear_top1),
+        );
         let (line, measured) = evaluate::untrained(&self.config, &engine, &data, sample)?;
         insert_line(&mut result, "random_", &line);
         insert_spaces(&mut result, "random_", &measured);
-        insert_line(&mut result, "pixel_", &pixel_line(&data, folder)?);
+        result.extend(pixel_reference(&data, sample, folder)?);
         Ok(result)
     }
 }
@@ -209,58 +321,102 @@ impl Pretraining {
 pub fn probe_run(folder: &Path) -> Result<Value, TrainError> {
     let run = RunFolder::open(folder)?;
     let path = run.config();
-    let text = fs::read_to_string(&path).map_err(|source| TrainError::Read { path: path.clone(), source })?;
+    let text = fs::read_to_string(&path).map_err(|source| TrainError::Read {
+        path: path.clone(),
+        source,
+    })?;
     let config = TrainConfig::parse(&path.display().to_string(), &text)?;
     let pretraining = Pretraining::prepare(config)?;
     let mut encoder = Model::new(&pretraining.config, &pretraining.engine())?.encoder;
     encoder.load(&run.encoder())?;
     let Some(test) = &pretraining.test else {
-        return Err(TrainError::NoLabels { path: pretraining.config.data.path.clone().into() });
+        return Err(TrainError::NoLabels {
+            path: pretraining.config.data.path.clone().into(),
+        });
     };
     let augment = &pretraining.config.augment;
-    let data = Data { train: &pretraining.train, test, augment };
+    let data = Data {
+        train: &pretraining.train,
+        test,
+        augment,
+    };
     let train = represent(&mut encoder, data.train, augment, None);
     let scored = represent(&mut encoder, test, augment, None);
     let mut result = Map::new();
-    insert_line(&mut result, "", &score(&data, &train, &scored, encoder.output_width())?);
-    result.insert("linear_top1_sgd".into(), number(sgd_score(&data, &train, &scored, encoder.output_width())?.linear_top1));
+    insert_line(
+        &mut result,
+        "",
+        &score(&data, &train, &scored, encoder.output_width())?,
+    );
+    result.insert(
+        "linear_top1_sgd".into(),
+        number(sgd_score(&data, &train, &scored, encoder.output_width())?.linear_top1),
+    );
     result.insert("run".into(), folder.display().to_string().into());
     result.insert("data".into(), data.train.name().into());
     Ok(Value::Object(result))
 }
 
-/// The scores of raw pixels depend on the data alone, so runs side by side share them.
-fn pixel_line(data: &Data<'_>, folder: &Path) -> Result<Line, TrainError> {
+/// Scores and metrics of raw pixels depend on the data alone, so runs side by side share them.
+fn pixel_reference(
+    data: &Data<'_>,
+    sample: &[u32],
+    folder: &Path,
+) -> Result<Map<String, Value>, TrainError> {
     let digest = [data.train, data.test].map(|set| {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let labels = set.labels().unwrap_or_default().iter().map(|label| *label as u8);
-        for byte in (0..set.len()).flat_map(|index| set.image(index).pixels.iter().copied()).chain(labels) {
+        let labels = set
+            .labels()
+            .unwrap_or_default()
+            .iter()
+            .map(|label| *label as u8);
+        let pixels = (0..set.len()).flat_map(|index| set.image(index).pixels.iter().copied());
+        for byte in pixels.chain(labels) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         hash
     });
-    let name = format!(".pixels-{:016x}{:016x}-{}.json", digest[0], digest[1], data.augment.size);
+    let (size, images) = (data.augment.size, sample.len());
+    let name = format!(
+        ".pixels-{:016x}{:016x}-{size}-{images}.json",
+        digest[0], digest[1]
+    );
     let path = folder.parent().unwrap_or(Path::new(".")).join(name);
-    if let Some(line) = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-        return Ok(line);
+    let kept = fs::read(&path).ok();
+    if let Some(reference) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return Ok(reference);
     }
-    let line = evaluate::pixels(data)?;
-    let text = serde_json::to_vec(&line).expect("scores are plain values");
+    let (line, metrics) = evaluate::pixels(data, sample)?;
+    let mut reference = Map::new();
+    insert_line(&mut reference, "pixel_", &line);
+    reference.insert("pixel_metrics".into(), values(&metrics));
+    let text = serde_json::to_vec(&reference).expect("scores are plain values");
     RunFolder::open(folder)?.write(&path, &text)?;
-    Ok(line)
+    Ok(reference)
+}
+
+fn values(measurements: &[Measurement]) -> Value {
+    let value = |m: &Measurement| (m.name.to_owned(), m.value.map_or(Value::Null, number));
+    Value::Object(measurements.iter().map(value).collect())
 }
 
 fn insert_line(result: &mut Map<String, Value>, prefix: &str, line: &Line) {
-    for (name, value) in [("linear_top1", line.linear_top1), ("knn_top1", line.knn_top1), ("knn200_top1", line.knn200_top1), ("l2", line.l2)] {
+    for (name, value) in [
+        ("linear_top1", line.linear_top1),
+        ("knn_top1", line.knn_top1),
+        ("knn200_top1", line.knn200_top1),
+        ("l2", line.l2),
+    ] {
         result.insert(format!("{prefix}{name}"), number(value));
     }
 }
 
 fn insert_spaces(result: &mut Map<String, Value>, prefix: &str, spaces: &Spaces) {
-    for (space, measurements) in [("representation", &spaces.representation), ("embedding", &spaces.embedding)] {
-        let values: Map<String, Value> =
-            measurements.iter().map(|m| (m.name.to_owned(), m.value.map_or(Value::Null, number))).collect();
-        result.insert(format!("{prefix}{space}"), Value::Object(values));
+    for (space, measurements) in [
+        ("representation", &spaces.representation),
+        ("embedding", &spaces.embedding),
+    ] {
+        result.insert(format!("{prefix}{space}"), values(measurements));
     }
 }
 
@@ -269,16 +425,35 @@ fn verdict(verdict: &Verdict) -> Value {
 }
 
 fn summary(evaluation: &crate::loss::Evaluation) -> Map<String, Value> {
-    let terms: Map<String, Value> = evaluation.terms.iter().map(|term| (term.name.clone(), number(term.value))).collect();
-    Map::from_iter([("loss".to_owned(), number(evaluation.total)), ("terms".to_owned(), Value::Object(terms))])
+    let terms: Map<String, Value> = evaluation
+        .terms
+        .iter()
+        .map(|term| (term.name.clone(), number(term.value)))
+        .collect();
+    Map::from_iter([
+        ("loss".to_owned(), number(evaluation.total)),
+        ("terms".to_owned(), Value::Object(terms)),
+    ])
 }
 
 /// Loss and terms of the last step, from the journal of a run that had no step left to take.
 fn last_step(run: &RunFolder) -> Result<Map<String, Value>, TrainError> {
     let path = run.steps();
     let text = fs::read_to_string(&path).map_err(|source| TrainError::Read { path, source })?;
-    let last: Map<String, Value> = text.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
-    let terms: Map<String, Value> =
-        last.iter().filter_map(|(key, value)| Some((key.strip_prefix("term/")?.to_owned(), value.clone()))).collect();
-    Ok(Map::from_iter([("loss".to_owned(), last.get("loss").cloned().unwrap_or(json!(null))), ("terms".to_owned(), Value::Object(terms))]))
+    let last: Map<String, Value> = text
+        .lines()
+        .last()
+        .and_then(|line| serde_json::from_str(line).ok())
+        .unwrap_or_default();
+    let terms: Map<String, Value> = last
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix("term/")?.to_owned(), value.clone())))
+        .collect();
+    Ok(Map::from_iter([
+        (
+            "loss".to_owned(),
+            last.get("loss").cloned().unwrap_or(json!(null)),
+        ),
+        ("terms".to_owned(), Value::Object(terms)),
+    ]))
 }

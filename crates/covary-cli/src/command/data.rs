@@ -50,21 +50,39 @@ impl Data {
         match self.command {
             DataCommand::Fetch { name, out } => {
                 let bar = ProgressBar::new(0);
-                bar.set_style(ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}, {eta} left").expect("the template is well-formed"));
-                let fetched = covary_data::fetch(&name, &out, &FetchOptions::default(), &mut |progress| {
-                    bar.set_length(progress.total.unwrap_or(progress.received));
-                    bar.set_position(progress.received);
-                });
+                bar.set_style(
+                    ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}, {eta} left")
+                        .expect("the template is well-formed"),
+                );
+                let fetched =
+                    covary_data::fetch(&name, &out, &FetchOptions::default(), &mut |progress| {
+                        bar.set_length(progress.total.unwrap_or(progress.received));
+                        bar.set_position(progress.received);
+                    });
                 bar.finish_and_clear();
                 let path = fetched?;
                 line(&path.display().to_string());
-                say(&format!("use it with: covary pretrain --set data.path={}", path.display()));
+                say(&format!(
+                    "use it with: covary pretrain --set data.path={}",
+                    path.display()
+                ));
             }
-            DataCommand::Preview { recipe, set, out, images } => {
+            DataCommand::Preview {
+                recipe,
+                set,
+                out,
+                images,
+            } => {
                 let config = TrainConfig::resolve(&recipe, &set)?;
-                let options = ReadOptions { skip_corrupt: config.data.skip_corrupt };
+                let options = ReadOptions {
+                    skip_corrupt: config.data.skip_corrupt,
+                };
                 let dataset = covary_data::open(config.data.path.as_ref(), Split::Train, options)?;
-                let preview = PreviewOptions { images, seed: config.seed, ..PreviewOptions::default() };
+                let preview = PreviewOptions {
+                    images,
+                    seed: config.seed,
+                    ..PreviewOptions::default()
+                };
                 covary_data::preview(&dataset, &config.augment, preview, &out)?;
                 line(&out.display().to_string());
             }

@@ -50,13 +50,20 @@ impl Pretrain {
             return Ok(ExitCode::SUCCESS);
         }
         let threads = config.threads;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting the threads")?;
-        pool.install(|| self.train(config))
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .context("starting the threads")?;
+        pool.install(|| self.train(&config))
     }
 
     /// The recipe with overrides; resuming without naming a recipe, the run's own configuration.
     fn config(&self) -> Result<TrainConfig> {
-        let own = self.resume.as_ref().filter(|_| self.recipe == "quick").map(|folder| folder.join("config.toml"));
+        let own = self
+            .resume
+            .as_ref()
+            .filter(|_| self.recipe == "quick")
+            .map(|folder| folder.join("config.toml"));
         let recipe = match &own {
             Some(path) if path.is_file() => path.display().to_string(),
             _ => self.recipe.clone(),
@@ -64,22 +71,28 @@ impl Pretrain {
         Ok(TrainConfig::resolve(&recipe, &self.set)?)
     }
 
-    fn train(&self, config: TrainConfig) -> Result<ExitCode> {
+    fn train(&self, config: &TrainConfig) -> Result<ExitCode> {
         let folder = match (&self.resume, &self.out) {
             (Some(folder), _) | (None, Some(folder)) => folder.clone(),
             (None, None) => free_folder(&config.method),
         };
         let mut pretraining = Pretraining::prepare(config.clone())?;
-        announce(&pretraining, &config, &folder);
+        announce(&pretraining, config, &folder);
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);
-        ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed)).context("listening for Ctrl-C")?;
+        ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed))
+            .context("listening for Ctrl-C")?;
         let bar = progress_bar(pretraining.total_steps());
-        let ending = pretraining.run(&folder, self.resume.is_some(), &stop, &mut |event| show(&bar, &event, config.epochs));
+        let ending = pretraining.run(&folder, self.resume.is_some(), &stop, &mut |event| {
+            show(&bar, &event, config.epochs);
+        });
         bar.finish_and_clear();
         match ending? {
             Ending::Interrupted(step) => {
-                say(&format!("stopped after step {step}; go on with: covary pretrain --resume {}", folder.display()));
+                say(&format!(
+                    "stopped after step {step}; go on with: covary pretrain --resume {}",
+                    folder.display()
+                ));
                 Ok(ExitCode::from(INTERRUPTED))
             }
             Ending::Finished(result) => {
@@ -95,13 +108,19 @@ impl Pretrain {
 
 fn free_folder(method: &str) -> PathBuf {
     let plain = method.replace('@', "-");
-    (1..).map(|number| Path::new("runs").join(format!("{plain}-{number:03}"))).find(|folder| !folder.exists()).expect("numbers do not end")
+    (1_u32..=u32::MAX)
+        .map(|number| Path::new("runs").join(format!("{plain}-{number:03}")))
+        .find(|folder| !folder.exists())
+        .expect("numbers do not end")
 }
 
 fn announce(pretraining: &Pretraining, config: &TrainConfig, folder: &Path) {
     let data = pretraining.train_set();
     for skipped in data.skipped() {
-        say(&format!("left out {}: {}", skipped.location, skipped.reason));
+        say(&format!(
+            "left out {}: {}",
+            skipped.location, skipped.reason
+        ));
     }
     say(&format!(
         "{} on {} ({} images, {} epochs of {} steps), {} of width {}, projector {}-{}, run in {}",
@@ -123,7 +142,8 @@ fn announce(pretraining: &Pretraining, config: &TrainConfig, folder: &Path) {
 
 fn progress_bar(steps: u64) -> ProgressBar {
     let bar = ProgressBar::new(steps);
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} steps, {eta} left, {msg}").expect("the template is well-formed");
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} steps, {eta} left, {msg}")
+        .expect("the template is well-formed");
     bar.set_style(style);
     bar.enable_steady_tick(Duration::from_millis(500));
     bar
@@ -137,9 +157,15 @@ fn show(bar: &ProgressBar, event: &Event<'_>, epochs: u64) {
         }
         Event::Monitor(epoch, report) => {
             let of = |name: &str, space: &[covary_train::Measurement]| {
-                space.iter().find(|m| m.name == name).and_then(|m| m.value).unwrap_or(f64::NAN)
+                space
+                    .iter()
+                    .find(|m| m.name == name)
+                    .and_then(|m| m.value)
+                    .unwrap_or(f64::NAN)
             };
-            let knn = report.validation_knn.map_or_else(String::new, |knn| format!(", kNN on held-out training images {:.1} %", 100.0 * knn));
+            let knn = report.validation_knn.map_or_else(String::new, |knn| {
+                format!(", kNN on held-out training images {:.1} %", 100.0 * knn)
+            });
             let text = format!(
                 "epoch {epoch}/{epochs}: participation ratio h {:.1}, z {:.1}{knn}",
                 of("participation_ratio", &report.spaces.representation),
@@ -151,7 +177,12 @@ fn show(bar: &ProgressBar, event: &Event<'_>, epochs: u64) {
 }
 
 fn message(report: &StepReport, progress: &Progress, epochs: u64) -> String {
-    let terms: Vec<String> = report.evaluation.terms.iter().map(|term| format!("{} {:.3}", term.name, term.value)).collect();
+    let terms: Vec<String> = report
+        .evaluation
+        .terms
+        .iter()
+        .map(|term| format!("{} {:.3}", term.name, term.value))
+        .collect();
     format!(
         "epoch {}/{epochs}, {:.0} images/s, loss {:.3} ({})",
         progress.epoch,

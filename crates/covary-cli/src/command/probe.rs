@@ -21,7 +21,9 @@ pub(crate) struct Probe {
 
 impl Probe {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let pool = rayon::ThreadPoolBuilder::new().build().context("starting the threads")?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .build()
+            .context("starting the threads")?;
         let result = pool.install(|| probe_run(&self.run))?;
         let mut table = Table::new(&["", "top-1"]);
         let names = [
@@ -31,10 +33,16 @@ impl Probe {
             ("kNN, k = 200", "knn200_top1"),
         ];
         for (name, key) in names {
-            let value = result[key].as_f64().map_or_else(|| "–".into(), |value| format!("{:.2} %", 100.0 * value));
+            let value = result[key]
+                .as_f64()
+                .map_or_else(|| "–".into(), |value| format!("{:.2} %", 100.0 * value));
             table.row(vec![name.into(), value]);
         }
-        say(&format!("\nScores on the test set of {}\n\n{}", result["data"].as_str().unwrap_or("the data"), table.render()));
+        say(&format!(
+            "\nScores on the test set of {}\n\n{}",
+            result["data"].as_str().unwrap_or("the data"),
+            table.render()
+        ));
         if self.json {
             line(&result.to_string());
         }

@@ -1,5 +1,7 @@
 //! The table at the end of a run, from the object of its `result.json`.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use crate::output::Table;
@@ -7,20 +9,42 @@ use crate::output::Table;
 /// Scores and collapse metrics, each beside the reference lines, then what to try next.
 pub(crate) fn table(result: &Value) -> String {
     let mut text = String::new();
-    let percent = |key: &str| result[key].as_f64().map_or_else(|| "–".into(), |value| format!("{:.1} %", 100.0 * value));
+    let percent = |key: &str| {
+        result[key]
+            .as_f64()
+            .map_or_else(|| "–".into(), |value| format!("{:.1} %", 100.0 * value))
+    };
     if !result["linear_top1"].is_null() {
         let mut scores = Table::new(&["", "trained", "untrained", "raw pixels"]);
-        for (name, key) in [("linear top-1", "linear_top1"), ("kNN top-1, k = 20", "knn_top1"), ("kNN top-1, k = 200", "knn200_top1")] {
-            scores.row(vec![name.into(), percent(key), percent(&format!("random_{key}")), percent(&format!("pixel_{key}"))]);
+        for (name, key) in [
+            ("linear top-1", "linear_top1"),
+            ("kNN top-1, k = 20", "knn_top1"),
+            ("kNN top-1, k = 200", "knn200_top1"),
+        ] {
+            scores.row(vec![
+                name.into(),
+                percent(key),
+                percent(&format!("random_{key}")),
+                percent(&format!("pixel_{key}")),
+            ]);
         }
-        text.push_str(&format!("\nScores on the test set of {}\n\n", result["data"].as_str().unwrap_or("the data")));
+        let data = result["data"].as_str().unwrap_or("the data");
+        let _ = writeln!(
+            text,
+            "
+Scores on the test set of {data}
+"
+        );
         text.push_str(&scores.render());
     }
     text.push_str("\nCollapse metrics on clean training images\n\n");
     text.push_str(&metrics(result).render());
-    for (space, key) in [("embedding z", "embedding_verdict"), ("representation h", "representation_verdict")] {
+    for (space, key) in [
+        ("embedding z", "embedding_verdict"),
+        ("representation h", "representation_verdict"),
+    ] {
         if let Some(reason) = result[key]["reason"].as_str() {
-            text.push_str(&format!("  {space}: {reason}\n"));
+            let _ = writeln!(text, "  {space}: {reason}");
         }
     }
     text.push_str(&ending(result));
@@ -31,15 +55,26 @@ fn metrics(result: &Value) -> Table {
     let has_reference = !result["random_representation"].is_null();
     let mut header = vec!["", "h trained", "z trained"];
     if has_reference {
-        header.extend(["h untrained", "z untrained"]);
+        header.extend(["h untrained", "z untrained", "raw pixels"]);
     }
     let mut table = Table::new(&header);
-    let names = result["representation"].as_object().into_iter().flat_map(|metrics| metrics.keys());
+    let names = result["representation"]
+        .as_object()
+        .into_iter()
+        .flat_map(|metrics| metrics.keys());
     for name in names {
-        let value = |key: &str| result[key][name].as_f64().map_or_else(|| "–".into(), significant);
-        let mut row = vec![name.replace('_', " "), value("representation"), value("embedding")];
+        let value = |key: &str| {
+            result[key][name]
+                .as_f64()
+                .map_or_else(|| "–".into(), significant)
+        };
+        let mut row = vec![
+            name.replace('_', " "),
+            value("representation"),
+            value("embedding"),
+        ];
         if has_reference {
-            row.extend([value("random_representation"), value("random_embedding")]);
+            row.extend(["random_representation", "random_embedding", "pixel_metrics"].map(value));
         }
         if row[1..].iter().any(|cell| cell != "–") {
             table.row(row);
@@ -61,7 +96,11 @@ fn significant(value: f64) -> String {
 fn ending(result: &Value) -> String {
     let number = |key: &str| result[key].as_f64().unwrap_or(f64::NAN);
     let run = result["run"].as_str().unwrap_or_default();
-    let memory = result["peak_memory_bytes"].as_f64().map_or_else(String::new, |bytes| format!(", peak memory {:.2} GB", bytes / 1e9));
+    let memory = result["peak_memory_bytes"]
+        .as_f64()
+        .map_or_else(String::new, |bytes| {
+            format!(", peak memory {:.2} GB", bytes / 1e9)
+        });
     format!(
         "\n{}: {:.0} source images/s, {:.0} s of training, {:.0} s in all{memory}\n\nNext:\n  \
          covary pretrain --set epochs=20                     train longer\n  \

@@ -8,7 +8,8 @@ use half::bf16;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use super::layer::{self, Branch, ConvLayer, Epilogue};
+use super::backward::{Branch, Epilogue, backward};
+use super::layer::ConvLayer;
 use super::reference::visit_products;
 use super::{ConvGeometry, Operand};
 use crate::Isa;
@@ -23,13 +24,41 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let channels = || prop_oneof![1_usize..6, Just(8), Just(16), Just(17), Just(32), Just(33), Just(48), Just(64), Just(80)];
-    let sizes = (1_usize..12, 1_usize..19, channels(), channels(), prop_oneof![Just(1_usize), Just(3)], 1_usize..3);
-    (sizes, 1_usize..6, any::<u64>()).prop_map(|((height, width, c_in, c_out, kernel, stride), images, seed)| Case {
-        geometry: ConvGeometry { height, width, c_in, c_out, kernel, stride },
-        images,
-        seed,
-    })
+    let channels = || {
+        prop_oneof![
+            1_usize..6,
+            Just(8),
+            Just(16),
+            Just(17),
+            Just(32),
+            Just(33),
+            Just(48),
+            Just(64),
+            Just(80)
+        ]
+    };
+    let sizes = (
+        1_usize..12,
+        1_usize..19,
+        channels(),
+        channels(),
+        prop_oneof![Just(1_usize), Just(3)],
+        1_usize..3,
+    );
+    (sizes, 1_usize..6, any::<u64>()).prop_map(
+        |((height, width, c_in, c_out, kernel, stride), images, seed)| Case {
+            geometry: ConvGeometry {
+                height,
+                width,
+                c_in,
+                c_out,
+                kernel,
+                stride,
+            },
+            images,
+            seed,
+        },
+    )
 }
 
 pub(crate) fn numbers(seed: u64, len: usize) -> Vec<f32> {
@@ -40,7 +69,15 @@ pub(crate) fn numbers(seed: u64, len: usize) -> Vec<f32> {
         state ^= state << 17;
         (state >> 40) as f32 / (1_u32 << 24) as f32
     };
-    (0..len).map(|_| if next() < 0.1 { 0.0 } else { 2.0 * next() - 1.0 }).collect()
+    (0..len)
+        .map(|_| {
+            if next() < 0.1 {
+                0.0
+            } else {
+                2.0 * next() - 1.0
+            }
+        })
+        .collect()
 }
 
 pub(crate) fn rounded<T: Element>(values: &[f32]) -> Vec<f32> {
@@ -50,14 +87,22 @@ pub(crate) fn rounded<T: Element>(values: &[f32]) -> Vec<f32> {
 /// `[pixels, channels]` with padding channels appended, in storage.
 fn pad<T: Element>(values: &[f32], channels: usize) -> Vec<T> {
     let mut out = vec![T::default(); values.len() / channels * padded(channels)];
-    for (out, values) in out.chunks_exact_mut(padded(channels)).zip(values.chunks_exact(channels)) {
-        out.iter_mut().zip(values).for_each(|(o, v)| *o = T::round(*v));
+    for (out, values) in out
+        .chunks_exact_mut(padded(channels))
+        .zip(values.chunks_exact(channels))
+    {
+        out.iter_mut()
+            .zip(values)
+            .for_each(|(o, v)| *o = T::round(*v));
     }
     out
 }
 
 fn unpad<T: Element>(values: &[T], channels: usize) -> Vec<f32> {
-    values.chunks_exact(padded(channels)).flat_map(|pixel| pixel[..channels].iter().map(|v| v.widen())).collect()
+    values
+        .chunks_exact(padded(channels))
+        .flat_map(|pixel| pixel[..channels].iter().map(|v| v.widen()))
+        .collect()
 }
 
 /// Sums and sums of absolute values of the three products.
@@ -69,7 +114,11 @@ struct Expected {
 
 fn expected(case: &Case, x: &[f32], w: &[f32], dy: &[f32]) -> Expected {
     let zero = |len| vec![(0.0, 0.0); len];
-    let mut e = Expected { y: zero(dy.len()), dx: zero(x.len()), dw: zero(w.len()) };
+    let mut e = Expected {
+        y: zero(dy.len()),
+        dx: zero(x.len()),
+        dw: zero(w.len()),
+    };
     let add = |sum: &mut (f64, f64), a: f32, b: f32| {
         let product = f64::from(a) * f64::from(b);
         sum.0 += product;
@@ -83,22 +132,45 @@ fn expected(case: &Case, x: &[f32], w: &[f32], dy: &[f32]) -> Expected {
     e
 }
 
-pub(crate) fn check(what: &str, actual: &[f32], expected: &[(f64, f64)], terms: usize, storage: f64) -> Result<(), TestCaseError> {
+pub(crate) fn check(
+    what: &str,
+    actual: &[f32],
+    expected: &[(f64, f64)],
+    terms: usize,
+    storage: f64,
+) -> Result<(), TestCaseError> {
     let unit = f64::from(f32::EPSILON) / 2.0;
     let gamma = (terms + 8) as f64 * unit / (1.0 - (terms + 8) as f64 * unit);
     for (i, (actual, (value, magnitude))) in actual.iter().zip(expected).enumerate() {
         let bound = gamma * magnitude + storage * (value.abs() + gamma * magnitude) + 1e-37;
         let off = (f64::from(*actual) - value).abs();
-        prop_assert!(off <= bound, "{what}[{i}]: {actual} is off by {off:e} from {value}, more than {bound:e}");
+        prop_assert!(
+            off <= bound,
+            "{what}[{i}]: {actual} is off by {off:e} from {value}, more than {bound:e}"
+        );
     }
     Ok(())
 }
 
-fn products<T: Element, O: Operand>(isa: Isa, case: &Case, storage: f64) -> Result<(), TestCaseError> {
-    let Case { geometry, images, seed } = case;
-    let x = rounded::<T>(&numbers(*seed, images * geometry.in_pixels() * geometry.c_in));
+fn products<T: Element, O: Operand>(
+    isa: Isa,
+    case: &Case,
+    storage: f64,
+) -> Result<(), TestCaseError> {
+    let Case {
+        geometry,
+        images,
+        seed,
+    } = case;
+    let x = rounded::<T>(&numbers(
+        *seed,
+        images * geometry.in_pixels() * geometry.c_in,
+    ));
     let w = rounded::<T>(&numbers(seed ^ 0x9e37, geometry.weight_len()));
-    let dy = rounded::<T>(&numbers(seed ^ 0x79b9, images * geometry.out_pixels() * geometry.c_out));
+    let dy = rounded::<T>(&numbers(
+        seed ^ 0x79b9,
+        images * geometry.out_pixels() * geometry.c_out,
+    ));
     let e = expected(case, &x, &w, &dy);
     let mut conv = ConvLayer::<T, O>::new(*geometry);
     conv.pack(&w, true);
@@ -107,18 +179,51 @@ fn products<T: Element, O: Operand>(isa: Isa, case: &Case, storage: f64) -> Resu
     let mut y = vec![T::default(); images * conv.out_map().len()];
     let mut moments = vec![0.0; images * 2 * padded(geometry.c_out)];
     conv.forward(isa, &x_stored, None, &mut y, &mut moments);
-    check("y", &unpad(&y, geometry.c_out), &e.y, geometry.taps() * geometry.c_in, storage)?;
+    check(
+        "y",
+        &unpad(&y, geometry.c_out),
+        &e.y,
+        geometry.taps() * geometry.c_in,
+        storage,
+    )?;
 
     let channels = padded(geometry.c_out);
     let (zeros, ones) = (vec![0.0; channels], vec![1.0; channels]);
-    let back = Back { mean: &zeros, factor: &ones, offset: &zeros, slope: &zeros };
+    let back = Back {
+        mean: &zeros,
+        factor: &ones,
+        offset: &zeros,
+        slope: &zeros,
+    };
     let dy_stored = pad::<T>(&dy, geometry.c_out);
     let (mut sums, mut dx) = (Vec::new(), vec![T::default(); x_stored.len()]);
-    let branch = Branch { layer: &conv, gradient: &dy_stored, mask: None, y: &y, back, sums: &mut sums };
-    layer::backward(isa, &x_stored, None, &mut [branch], Epilogue::Store { shortcut: None, store: &mut dx });
+    let branch = Branch {
+        layer: &conv,
+        gradient: &dy_stored,
+        mask: None,
+        y: &y,
+        back,
+        sums: &mut sums,
+    };
+    backward(
+        isa,
+        &x_stored,
+        None,
+        &mut [branch],
+        Epilogue::Store {
+            shortcut: None,
+            store: &mut dx,
+        },
+    );
     let mut dw = vec![0.0; w.len()];
     conv.add_weight_gradient(&sums, &mut dw);
-    check("dx", &unpad(&dx, geometry.c_in), &e.dx, geometry.taps() * geometry.c_out, storage)?;
+    check(
+        "dx",
+        &unpad(&dx, geometry.c_in),
+        &e.dx,
+        geometry.taps() * geometry.c_out,
+        storage,
+    )?;
     check("dw", &dw, &e.dw, images * geometry.out_pixels(), 0.0)
 }
 
@@ -129,7 +234,11 @@ fn products_agree_with_the_reference_on_every_instruction_set() {
     println!("instruction sets tested: {}", names.join(", "));
     for isa in Isa::available() {
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
-        let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
+        let config = ProptestConfig {
+            cases: 48,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        };
         let outcome = TestRunner::new_with_rng(config, rng).run(&cases(), |case| {
             products::<f32, f32>(isa, &case, 0.0)?;
             if isa == Isa::Avx512Bf16 {
@@ -146,14 +255,36 @@ fn products_agree_with_the_reference_on_every_instruction_set() {
 
 #[test]
 fn thread_counts_do_not_change_a_bit() {
-    let geometry = ConvGeometry { height: 9, width: 7, c_in: 20, c_out: 37, kernel: 3, stride: 2 };
-    let case = Case { geometry, images: 37, seed: 3 };
-    let isa = *Isa::available().last().expect("portable is always available");
+    let geometry = ConvGeometry {
+        height: 9,
+        width: 7,
+        c_in: 20,
+        c_out: 37,
+        kernel: 3,
+        stride: 2,
+    };
+    let case = Case {
+        geometry,
+        images: 37,
+        seed: 3,
+    };
+    let isa = *Isa::available()
+        .last()
+        .expect("portable is always available");
     let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| {
-            let x = pad::<bf16>(&numbers(1, case.images * geometry.in_pixels() * geometry.c_in), geometry.c_in);
-            let dy = pad::<bf16>(&numbers(2, case.images * geometry.out_pixels() * geometry.c_out), geometry.c_out);
+            let x = pad::<bf16>(
+                &numbers(1, case.images * geometry.in_pixels() * geometry.c_in),
+                geometry.c_in,
+            );
+            let dy = pad::<bf16>(
+                &numbers(2, case.images * geometry.out_pixels() * geometry.c_out),
+                geometry.c_out,
+            );
             let mut conv = ConvLayer::<bf16, f32>::new(geometry);
             conv.pack(&numbers(3, geometry.weight_len()), true);
             let mut y = vec![bf16::ZERO; dy.len()];
@@ -161,10 +292,31 @@ fn thread_counts_do_not_change_a_bit() {
             conv.forward(isa, &x, None, &mut y, &mut moments);
             let channels = padded(geometry.c_out);
             let (zeros, ones) = (vec![0.0; channels], vec![1.0; channels]);
-            let back = Back { mean: &zeros, factor: &ones, offset: &zeros, slope: &zeros };
+            let back = Back {
+                mean: &zeros,
+                factor: &ones,
+                offset: &zeros,
+                slope: &zeros,
+            };
             let (mut sums, mut dx) = (Vec::new(), vec![bf16::ZERO; x.len()]);
-            let branch = Branch { layer: &conv, gradient: &dy, mask: None, y: &y, back, sums: &mut sums };
-            layer::backward(isa, &x, None, &mut [branch], Epilogue::Store { shortcut: None, store: &mut dx });
+            let branch = Branch {
+                layer: &conv,
+                gradient: &dy,
+                mask: None,
+                y: &y,
+                back,
+                sums: &mut sums,
+            };
+            backward(
+                isa,
+                &x,
+                None,
+                &mut [branch],
+                Epilogue::Store {
+                    shortcut: None,
+                    store: &mut dx,
+                },
+            );
             let mut dw = vec![0.0; geometry.weight_len()];
             conv.add_weight_gradient(&sums, &mut dw);
             (y, moments, dx, dw)

@@ -66,7 +66,10 @@ impl ConvGeometry {
     pub(crate) fn forward_walk(&self) -> Walk {
         let frame_width = self.width + 2;
         let taps = (0..self.taps()).map(|tap| {
-            let (row, column) = (tap / self.kernel + self.margin(), tap % self.kernel + self.margin());
+            let (row, column) = (
+                tap / self.kernel + self.margin(),
+                tap % self.kernel + self.margin(),
+            );
             (row * frame_width + column, tap)
         });
         Walk {
@@ -83,7 +86,10 @@ impl ConvGeometry {
 
     pub(crate) fn input_gradient_walks(&self) -> Vec<Walk> {
         let phases = (0..self.stride).flat_map(|a| (0..self.stride).map(move |b| (a, b)));
-        phases.map(|(a, b)| self.phase(a, b)).filter(|walk| walk.rows > 0 && walk.columns > 0).collect()
+        phases
+            .map(|(a, b)| self.phase(a, b))
+            .filter(|walk| walk.rows > 0 && walk.columns > 0)
+            .collect()
     }
 
     fn phase(&self, a: usize, b: usize) -> Walk {

@@ -7,9 +7,10 @@
 //! | [`panel`] | packed weights |
 //! | [`tile`], [`outer`] | register tiles: products with weights, weight gradients |
 //! | [`product`] | walks over the frames of some images |
-//! | [`layer`] | a batch through one convolution |
+//! | [`layer`], [`backward`] | a batch through one convolution, and back |
 //! | [`reference`] | plain loops in f64: the specification |
 
+pub(crate) mod backward;
 #[cfg(test)]
 pub(crate) mod battery;
 mod geometry;

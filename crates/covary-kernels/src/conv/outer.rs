@@ -23,8 +23,11 @@ struct Pixels {
 
 impl Pixels {
     fn reaches(&self, x: &[u32], dy: &[u32], p: usize, lanes: usize) -> bool {
-        let last = (self.images - 1) * self.x_image + (self.rows - 1) * self.x_row + (self.columns - 1) * self.x_step;
-        let last_dy = (self.images - 1) * self.dy_image + (self.rows * self.columns - 1) * self.dy_step;
+        let last = (self.images - 1) * self.x_image
+            + (self.rows - 1) * self.x_row
+            + (self.columns - 1) * self.x_step;
+        let last_dy =
+            (self.images - 1) * self.dy_image + (self.rows * self.columns - 1) * self.dy_step;
         x.len() >= last + p && dy.len() >= last_dy + lanes
     }
 }
@@ -35,7 +38,14 @@ impl Pixels {
 /// - x: `[images / PER_WORD, height + 2, width + 2, padded c_in]` words, images paired for bf16
 /// - dy: `[images / PER_WORD, out_pixels, padded c_out]` words
 /// - sums: `[taps, padded c_in, padded c_out]` f32
-pub(crate) fn outer<O: Operand>(isa: Isa, geometry: &ConvGeometry, images: usize, x: &[u32], dy: &[u32], sums: &mut [f32]) {
+pub(crate) fn outer<O: Operand>(
+    isa: Isa,
+    geometry: &ConvGeometry,
+    images: usize,
+    x: &[u32],
+    dy: &[u32],
+    sums: &mut [f32],
+) {
     let (c_in, c_out) = (padded(geometry.c_in), padded(geometry.c_out));
     let frame_width = geometry.width + 2;
     let pixels = Pixels {
@@ -62,9 +72,15 @@ pub(crate) fn outer<O: Operand>(isa: Isa, geometry: &ConvGeometry, images: usize
             for ci in (0..geometry.c_in).step_by(p) {
                 let x = &x[offset * c_in + ci..];
                 let dy = &dy[block * LANES..];
-                assert!(pixels.reaches(x, dy, p, now * LANES), "the pixels lie in frame and gradient");
+                assert!(
+                    pixels.reaches(x, dy, p, now * LANES),
+                    "the pixels lie in frame and gradient"
+                );
                 let sums = &mut sums[ci * c_out + block * LANES..];
-                assert!(sums.len() >= (p - 1) * c_out + now * LANES, "the tile lies in the sums");
+                assert!(
+                    sums.len() >= (p - 1) * c_out + now * LANES,
+                    "the tile lies in the sums"
+                );
                 tile::<O>(isa, &pixels, p, now, x, dy, sums, c_out);
             }
             block += now;
@@ -72,13 +88,23 @@ pub(crate) fn outer<O: Operand>(isa: Isa, geometry: &ConvGeometry, images: usize
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "an inner loop takes its operands one by one")]
-fn tile<O: Operand>(isa: Isa, pixels: &Pixels, p: usize, blocks: usize, x: &[u32], dy: &[u32], sums: &mut [f32], sums_row: usize) {
+fn tile<O: Operand>(
+    isa: Isa,
+    pixels: &Pixels,
+    p: usize,
+    blocks: usize,
+    x: &[u32],
+    dy: &[u32],
+    sums: &mut [f32],
+    sums_row: usize,
+) {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Bf16 if O::BF16 => avx512::choose_bf16(pixels, p, blocks, x, dy, sums, sums_row),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Bf16 => avx512::choose_f32(pixels, p, blocks, x, dy, sums, sums_row),
+        Isa::Avx512 | Isa::Avx512Bf16 => {
+            avx512::choose_f32(pixels, p, blocks, x, dy, sums, sums_row);
+        }
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => plain::avx2(pixels, p, blocks, x, dy, sums, sums_row),
         _ => plain::portable(pixels, p, blocks, x, dy, sums, sums_row),
@@ -89,14 +115,38 @@ fn tile<O: Operand>(isa: Isa, pixels: &Pixels, p: usize, blocks: usize, x: &[u32
 mod plain {
     use super::{LANES, Pixels};
 
-    pub(super) fn portable(pixels: &Pixels, p: usize, blocks: usize, x: &[u32], dy: &[u32], sums: &mut [f32], sums_row: usize) {
+    pub(super) fn portable(
+        pixels: &Pixels,
+        p: usize,
+        blocks: usize,
+        x: &[u32],
+        dy: &[u32],
+        sums: &mut [f32],
+        sums_row: usize,
+    ) {
         body::<false>(pixels, p, blocks, x, dy, sums, sums_row);
     }
 
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn avx2(pixels: &Pixels, p: usize, blocks: usize, x: &[u32], dy: &[u32], sums: &mut [f32], sums_row: usize) {
+    pub(super) fn avx2(
+        pixels: &Pixels,
+        p: usize,
+        blocks: usize,
+        x: &[u32],
+        dy: &[u32],
+        sums: &mut [f32],
+        sums_row: usize,
+    ) {
         #[target_feature(enable = "avx2,fma")]
-        fn compiled(pixels: &Pixels, p: usize, blocks: usize, x: &[u32], dy: &[u32], sums: &mut [f32], sums_row: usize) {
+        fn compiled(
+            pixels: &Pixels,
+            p: usize,
+            blocks: usize,
+            x: &[u32],
+            dy: &[u32],
+            sums: &mut [f32],
+            sums_row: usize,
+        ) {
             body::<true>(pixels, p, blocks, x, dy, sums, sums_row);
         }
         // SAFETY: `Isa::Avx2` is only made where the processor has AVX2 and FMA.
@@ -104,21 +154,39 @@ mod plain {
     }
 
     #[inline(always)]
-    fn body<const FUSED: bool>(pixels: &Pixels, p: usize, blocks: usize, x: &[u32], dy: &[u32], sums: &mut [f32], sums_row: usize) {
+    fn body<const FUSED: bool>(
+        pixels: &Pixels,
+        p: usize,
+        blocks: usize,
+        x: &[u32],
+        dy: &[u32],
+        sums: &mut [f32],
+        sums_row: usize,
+    ) {
         for ci in (0..p).step_by(4) {
             for b in 0..blocks {
                 let mut acc = [[0.0_f32; LANES]; 4];
                 for image in 0..pixels.images {
                     for row in 0..pixels.rows {
                         for column in 0..pixels.columns {
-                            let x = &x[image * pixels.x_image + row * pixels.x_row + column * pixels.x_step + ci..][..4];
-                            let at = image * pixels.dy_image + (row * pixels.columns + column) * pixels.dy_step + b * LANES;
-                            let dy: &[u32; LANES] = dy[at..].first_chunk().expect("checked by the caller");
+                            let x = &x[image * pixels.x_image
+                                + row * pixels.x_row
+                                + column * pixels.x_step
+                                + ci..][..4];
+                            let at = image * pixels.dy_image
+                                + (row * pixels.columns + column) * pixels.dy_step
+                                + b * LANES;
+                            let dy: &[u32; LANES] =
+                                dy[at..].first_chunk().expect("checked by the caller");
                             for (acc, &x) in acc.iter_mut().zip(x) {
                                 let x = f32::from_bits(x);
                                 for (sum, &dy) in acc.iter_mut().zip(dy) {
                                     let dy = f32::from_bits(dy);
-                                    *sum = if FUSED { x.mul_add(dy, *sum) } else { x * dy + *sum };
+                                    *sum = if FUSED {
+                                        x.mul_add(dy, *sum)
+                                    } else {
+                                        x * dy + *sum
+                                    };
                                 }
                             }
                         }
@@ -135,14 +203,24 @@ mod plain {
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use std::arch::x86_64::{_mm512_add_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps};
+    use std::arch::x86_64::{
+        _mm512_add_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    };
 
     use super::super::tile::avx512::{multiply_bf16, multiply_f32};
     use super::{LANES, Pixels};
 
     macro_rules! tiles {
         ($choose:ident, $tile:ident, $features:literal, $multiply:ident) => {
-            pub(super) fn $choose(pixels: &Pixels, p: usize, blocks: usize, x: &[u32], dy: &[u32], sums: &mut [f32], sums_row: usize) {
+            pub(super) fn $choose(
+                pixels: &Pixels,
+                p: usize,
+                blocks: usize,
+                x: &[u32],
+                dy: &[u32],
+                sums: &mut [f32],
+                sums_row: usize,
+            ) {
                 // SAFETY: the caller checked the slices against these extents, and the instruction set is available.
                 unsafe {
                     match (p, blocks) {
@@ -159,14 +237,21 @@ mod avx512 {
             /// # Safety
             /// All pixels lie in `x` and `dy`, the tile in `sums`.
             #[target_feature(enable = $features)]
-            unsafe fn $tile<const P: usize, const NB: usize>(pixels: &Pixels, x: &[u32], dy: &[u32], sums: &mut [f32], sums_row: usize) {
+            unsafe fn $tile<const P: usize, const NB: usize>(
+                pixels: &Pixels,
+                x: &[u32],
+                dy: &[u32],
+                sums: &mut [f32],
+                sums_row: usize,
+            ) {
                 let mut acc = [[_mm512_setzero_ps(); NB]; P];
                 for image in 0..pixels.images {
                     // SAFETY: every image lies in `dy`.
                     let mut dy = unsafe { dy.as_ptr().add(image * pixels.dy_image) }.cast::<f32>();
                     for row in 0..pixels.rows {
+                        let start = image * pixels.x_image + row * pixels.x_row;
                         // SAFETY: every row lies in `x`.
-                        let mut x = unsafe { x.as_ptr().add(image * pixels.x_image + row * pixels.x_row) }.cast::<f32>();
+                        let mut x = unsafe { x.as_ptr().add(start) }.cast::<f32>();
                         for _ in 0..pixels.columns {
                             let mut lanes = [_mm512_setzero_ps(); NB];
                             for (b, lanes) in lanes.iter_mut().enumerate() {

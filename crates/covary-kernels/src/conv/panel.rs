@@ -23,7 +23,13 @@ pub(crate) enum Direction {
 
 impl Panel {
     /// Packs a weight `[c_out, c_in, k, k]`, rounded to `T` first, into the buffer of the panel.
-    pub(crate) fn pack<T: Element, O: Operand>(&mut self, geometry: &ConvGeometry, walk: &Walk, direction: Direction, weight: &[f32]) {
+    pub(crate) fn pack<T: Element, O: Operand>(
+        &mut self,
+        geometry: &ConvGeometry,
+        walk: &Walk,
+        direction: Direction,
+        weight: &[f32],
+    ) {
         let (from, to) = match direction {
             Direction::Forward => (geometry.c_in, geometry.c_out),
             Direction::InputGradient => (geometry.c_out, geometry.c_in),

@@ -42,8 +42,16 @@ pub(crate) fn product<O: Operand>(
     let pixel = extent.channels / O::PER_WORD;
     let words = extent.real_channels.div_ceil(O::PER_WORD);
     let image_out = extent.out_pixels * extent.out_channels;
-    for (walk, panel) in walks.iter().zip(panels).filter(|(walk, _)| !walk.taps.is_empty()) {
-        let taps: Vec<usize> = walk.taps.iter().map(|&(offset, _)| offset * pixel).collect();
+    for (walk, panel) in walks
+        .iter()
+        .zip(panels)
+        .filter(|(walk, _)| !walk.taps.is_empty())
+    {
+        let taps: Vec<usize> = walk
+            .taps
+            .iter()
+            .map(|&(offset, _)| offset * pixel)
+            .collect();
         let mut block = 0;
         let blocks = extent.out_channels / LANES;
         while block < blocks {
@@ -53,10 +61,13 @@ pub(crate) fn product<O: Operand>(
                 _ => 1,
             };
             let weights = &panel.words()[block * panel.block()..];
-            let images = frames.chunks_exact(extent.frame / O::PER_WORD).zip(out.chunks_exact_mut(image_out));
+            let images = frames
+                .chunks_exact(extent.frame / O::PER_WORD)
+                .zip(out.chunks_exact_mut(image_out));
             for (frame, out) in images {
                 for row in 0..walk.rows {
-                    let start = (walk.out_start + row * walk.out_row) * extent.out_channels + block * LANES;
+                    let start =
+                        (walk.out_start + row * walk.out_row) * extent.out_channels + block * LANES;
                     let run = Run {
                         input: &frame[row * walk.frame_row * pixel..],
                         taps: &taps,

@@ -6,15 +6,30 @@ use super::ConvGeometry;
 
 /// Calls `visit(x index, y index, w index)` for every product of the sum. Indices are into `[n, h, w, c]` and `[c_out, c_in, k, k]`
 /// without padding.
-pub fn visit_products(geometry: &ConvGeometry, images: usize, mut visit: impl FnMut(usize, usize, usize)) {
-    let ConvGeometry { height, width, c_in, c_out, kernel, stride } = *geometry;
+pub fn visit_products(
+    geometry: &ConvGeometry,
+    images: usize,
+    mut visit: impl FnMut(usize, usize, usize),
+) {
+    let ConvGeometry {
+        height,
+        width,
+        c_in,
+        c_out,
+        kernel,
+        stride,
+    } = *geometry;
     let padding = kernel / 2;
     for image in 0..images {
         for pixel in 0..geometry.out_pixels() {
             let (oh, ow) = (pixel / geometry.out_width(), pixel % geometry.out_width());
             for tap in 0..geometry.taps() {
                 let (row, column) = (oh * stride + tap / kernel, ow * stride + tap % kernel);
-                if row < padding || column < padding || row - padding >= height || column - padding >= width {
+                if row < padding
+                    || column < padding
+                    || row - padding >= height
+                    || column - padding >= width
+                {
                     continue;
                 }
                 let x = ((image * height + row - padding) * width + column - padding) * c_in;

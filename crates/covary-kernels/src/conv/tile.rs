@@ -30,7 +30,13 @@ pub(super) struct Run<'a> {
 }
 
 /// Computes `pixels` neighbouring output pixels of `blocks` (1, 2 or 4) blocks.
-pub(super) fn run<O: Operand>(isa: Isa, mut run: Run<'_>, blocks: usize, mut pixels: usize, mut out: &mut [f32]) {
+pub(super) fn run<O: Operand>(
+    isa: Isa,
+    mut run: Run<'_>,
+    blocks: usize,
+    mut pixels: usize,
+    mut out: &mut [f32],
+) {
     let long = 16 / blocks;
     while pixels > 0 {
         let now = if pixels >= long {
@@ -51,9 +57,18 @@ pub(super) fn run<O: Operand>(isa: Isa, mut run: Run<'_>, blocks: usize, mut pix
 
 fn tile<O: Operand>(isa: Isa, run: &Run<'_>, blocks: usize, pixels: usize, out: &mut [f32]) {
     let last_tap = run.taps.iter().max().copied().unwrap_or(0);
-    assert!(run.input.len() >= (pixels - 1) * run.step + last_tap + run.words, "the run lies in its frame");
-    assert!(run.weights.len() >= (blocks - 1) * run.block + run.taps.len() * run.words * LANES, "the panel holds the blocks");
-    assert!(out.len() >= (pixels - 1) * run.out_step + blocks * LANES, "the run lies in its output");
+    assert!(
+        run.input.len() >= (pixels - 1) * run.step + last_tap + run.words,
+        "the run lies in its frame"
+    );
+    assert!(
+        run.weights.len() >= (blocks - 1) * run.block + run.taps.len() * run.words * LANES,
+        "the panel holds the blocks"
+    );
+    assert!(
+        out.len() >= (pixels - 1) * run.out_step + blocks * LANES,
+        "the run lies in its output"
+    );
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Bf16 if O::BF16 => avx512::choose_bf16(run, blocks, pixels, out),
@@ -103,7 +118,12 @@ mod plain {
     }
 
     #[inline(always)]
-    fn run_of<const FUSED: bool, const P: usize>(run: &Run<'_>, input: &[u32], weights: &[u32], out: &mut [f32]) {
+    fn run_of<const FUSED: bool, const P: usize>(
+        run: &Run<'_>,
+        input: &[u32],
+        weights: &[u32],
+        out: &mut [f32],
+    ) {
         let mut acc = [[0.0_f32; LANES]; P];
         let mut rows = weights.as_chunks::<LANES>().0.iter();
         for &tap in run.taps {
@@ -113,7 +133,11 @@ mod plain {
                     let x = f32::from_bits(input[p * run.step + word]);
                     for (sum, &w) in acc.iter_mut().zip(row) {
                         let w = f32::from_bits(w);
-                        *sum = if FUSED { x.mul_add(w, *sum) } else { x * w + *sum };
+                        *sum = if FUSED {
+                            x.mul_add(w, *sum)
+                        } else {
+                            x * w + *sum
+                        };
                     }
                 }
             }
@@ -130,8 +154,8 @@ mod plain {
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512 {
     use std::arch::x86_64::{
-        __m512, __m512bh, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
-        _mm512_storeu_ps,
+        __m512, __m512bh, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+        _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
     };
 
     use super::{LANES, Run};
@@ -146,7 +170,12 @@ pub(super) mod avx512 {
     #[target_feature(enable = "avx512f,avx512bf16")]
     pub(in crate::conv) fn multiply_bf16(acc: __m512, word: __m512, weights: __m512) -> __m512 {
         // SAFETY: both types are 512 bits without invalid patterns.
-        let (word, weights) = unsafe { (std::mem::transmute::<__m512, __m512bh>(word), std::mem::transmute::<__m512, __m512bh>(weights)) };
+        let (word, weights) = unsafe {
+            (
+                std::mem::transmute::<__m512, __m512bh>(word),
+                std::mem::transmute::<__m512, __m512bh>(weights),
+            )
+        };
         _mm512_dpbf16_ps(acc, word, weights)
     }
 
@@ -178,7 +207,10 @@ pub(super) mod avx512 {
             /// # Safety
             /// `run.input` reaches `(P - 1) * step + max tap + words`, `run.weights` NB blocks, `out` P pixels of NB blocks.
             #[target_feature(enable = $features)]
-            unsafe fn $tile<const P: usize, const NB: usize, const STEP: usize>(run: &Run<'_>, out: &mut [f32]) {
+            unsafe fn $tile<const P: usize, const NB: usize, const STEP: usize>(
+                run: &Run<'_>,
+                out: &mut [f32],
+            ) {
                 let step = if STEP == 0 { run.step } else { STEP };
                 let input = run.input.as_ptr().cast::<f32>();
                 let mut weights = run.weights.as_ptr().cast::<f32>();
@@ -207,7 +239,11 @@ pub(super) mod avx512 {
                         // SAFETY: pixel p, block b of the output.
                         unsafe {
                             let target = out.add(p * run.out_step + b * LANES);
-                            let sum = if run.accumulate { _mm512_add_ps(sum, _mm512_loadu_ps(target)) } else { sum };
+                            let sum = if run.accumulate {
+                                _mm512_add_ps(sum, _mm512_loadu_ps(target))
+                            } else {
+                                sum
+                            };
                             _mm512_storeu_ps(target, sum);
                         }
                     }

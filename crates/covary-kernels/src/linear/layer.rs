@@ -34,7 +34,10 @@ enum Weights {
     /// Rounded to bf16, as f32.
     Rounded(Kept<Vec<f32>>),
     /// Packed for y, and for dx.
-    Packed { forward: Kept<Panels<COLUMNS>>, backward: Kept<Panels<COLUMNS>> },
+    Packed {
+        forward: Kept<Panels<COLUMNS>>,
+        backward: Kept<Panels<COLUMNS>>,
+    },
 }
 
 /// A value made from the weights.
@@ -67,10 +70,18 @@ impl Linear {
     pub fn new(inputs: usize, outputs: usize, isa: Isa, precision: Precision) -> Self {
         let weights = match precision {
             Precision::F32 => Weights::Plain,
-            Precision::Bf16 if isa == Isa::Avx512Bf16 => Weights::Packed { forward: Kept::default(), backward: Kept::default() },
+            Precision::Bf16 if isa == Isa::Avx512Bf16 => Weights::Packed {
+                forward: Kept::default(),
+                backward: Kept::default(),
+            },
             Precision::Bf16 => Weights::Rounded(Kept::default()),
         };
-        Self { inputs, outputs, isa, weights }
+        Self {
+            inputs,
+            outputs,
+            isa,
+            weights,
+        }
     }
 
     /// Says that the weights changed.
@@ -78,14 +89,24 @@ impl Linear {
         match &mut self.weights {
             Weights::Plain => {}
             Weights::Rounded(rounded) => rounded.is_fresh = false,
-            Weights::Packed { forward, backward } => (forward.is_fresh, backward.is_fresh) = (false, false),
+            Weights::Packed { forward, backward } => {
+                (forward.is_fresh, backward.is_fresh) = (false, false);
+            }
         }
     }
 
     fn shape(&self, x: usize, y: usize) -> LinearShape {
         let rows = x / self.inputs;
-        assert_eq!((x, y), (rows * self.inputs, rows * self.outputs), "inputs and outputs have the same whole rows");
-        LinearShape { rows, inputs: self.inputs, outputs: self.outputs }
+        assert_eq!(
+            (x, y),
+            (rows * self.inputs, rows * self.outputs),
+            "inputs and outputs have the same whole rows"
+        );
+        LinearShape {
+            rows,
+            inputs: self.inputs,
+            outputs: self.outputs,
+        }
     }
 
     /// `y = x Wᵀ`.
@@ -97,9 +118,19 @@ impl Linear {
     ///
     /// # Panics
     /// When a slice has another size.
-    pub fn forward(&mut self, x: &[f32], weight: &[f32], y: &mut [f32], scratch: &mut LinearScratch) {
+    pub fn forward(
+        &mut self,
+        x: &[f32],
+        weight: &[f32],
+        y: &mut [f32],
+        scratch: &mut LinearScratch,
+    ) {
         let (shape, isa) = (self.shape(x.len(), y.len()), self.isa);
-        assert_eq!(weight.len(), self.outputs * self.inputs, "the weight has the size of the layer");
+        assert_eq!(
+            weight.len(),
+            self.outputs * self.inputs,
+            "the weight has the size of the layer"
+        );
         match &mut self.weights {
             Weights::Plain => shape.forward(x, weight, y),
             Weights::Rounded(rounded) => {
@@ -119,9 +150,19 @@ impl Linear {
     ///
     /// # Panics
     /// As [`Linear::forward`].
-    pub fn input_gradient(&mut self, dy: &[f32], weight: &[f32], dx: &mut [f32], scratch: &mut LinearScratch) {
+    pub fn input_gradient(
+        &mut self,
+        dy: &[f32],
+        weight: &[f32],
+        dx: &mut [f32],
+        scratch: &mut LinearScratch,
+    ) {
         let (shape, isa) = (self.shape(dx.len(), dy.len()), self.isa);
-        assert_eq!(weight.len(), self.outputs * self.inputs, "the weight has the size of the layer");
+        assert_eq!(
+            weight.len(),
+            self.outputs * self.inputs,
+            "the weight has the size of the layer"
+        );
         match &mut self.weights {
             Weights::Plain => shape.input_gradient(dy, weight, dx),
             Weights::Rounded(rounded) => {
@@ -130,7 +171,8 @@ impl Linear {
                 shape.input_gradient(dy, weight, dx);
             }
             Weights::Packed { backward, .. } => {
-                let weight = backward.refresh(|panels| panels.pack_columns(isa, weight, shape.inputs));
+                let weight =
+                    backward.refresh(|panels| panels.pack_columns(isa, weight, shape.inputs));
                 scratch.a.pack_rows(isa, dy, shape.outputs);
                 product(&scratch.a, weight, dx, false);
             }
@@ -141,13 +183,23 @@ impl Linear {
     ///
     /// # Panics
     /// As [`Linear::forward`].
-    pub fn weight_gradient(&self, x: &[f32], dy: &[f32], dw: &mut [f32], scratch: &mut LinearScratch) {
+    pub fn weight_gradient(
+        &self,
+        x: &[f32],
+        dy: &[f32],
+        dw: &mut [f32],
+        scratch: &mut LinearScratch,
+    ) {
         let (shape, isa) = (self.shape(x.len(), dy.len()), self.isa);
         match self.weights {
             Weights::Plain => shape.weight_gradient(x, dy, dw),
             Weights::Rounded(_) => {
                 let [x_rounded, dy_rounded] = &mut scratch.rounded;
-                shape.weight_gradient(rounded_into(isa, x, x_rounded), rounded_into(isa, dy, dy_rounded), dw);
+                shape.weight_gradient(
+                    rounded_into(isa, x, x_rounded),
+                    rounded_into(isa, dy, dy_rounded),
+                    dw,
+                );
             }
             Weights::Packed { .. } => {
                 scratch.a.pack_columns(isa, dy, shape.outputs);
@@ -165,7 +217,9 @@ fn rounded_into<'a>(isa: Isa, values: &[f32], to: &'a mut Vec<f32>) -> &'a [f32]
 
 fn round(isa: Isa, values: &[f32], to: &mut Vec<f32>) {
     to.resize(values.len(), 0.0);
-    to.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(to, values)| round_chunk(isa, values, to));
+    to.par_chunks_mut(CHUNK)
+        .zip(values.par_chunks(CHUNK))
+        .for_each(|(to, values)| round_chunk(isa, values, to));
 }
 
 elementwise! {
@@ -174,5 +228,7 @@ elementwise! {
 
 #[inline(always)]
 fn round_body(values: &[f32], to: &mut [f32]) {
-    to.iter_mut().zip(values).for_each(|(to, value)| *to = <bf16 as Element>::round(*value).widen());
+    to.iter_mut()
+        .zip(values)
+        .for_each(|(to, value)| *to = <bf16 as Element>::round(*value).widen());
 }

@@ -26,37 +26,50 @@ impl<const WIDTH: usize> Panels<WIDTH> {
     /// Packs `[extent, sum]`: pairs are neighbours in a row.
     pub(super) fn pack_rows(&mut self, isa: Isa, matrix: &[f32], sum: usize) {
         self.reshape(matrix.len() / sum, sum);
-        self.words.par_chunks_mut(self.pairs).zip(matrix.par_chunks(WIDTH * sum)).for_each(|(panel, rows)| {
-            if rows.len() < WIDTH * sum {
-                panel.fill([0; WIDTH]);
-            }
-            for (run, panel) in panel.chunks_mut(LANES).enumerate() {
-                pack_run::<WIDTH>(isa, rows, sum, 2 * LANES * run, panel);
-            }
-        });
+        self.words
+            .par_chunks_mut(self.pairs)
+            .zip(matrix.par_chunks(WIDTH * sum))
+            .for_each(|(panel, rows)| {
+                if rows.len() < WIDTH * sum {
+                    panel.fill([0; WIDTH]);
+                }
+                for (run, panel) in panel.chunks_mut(LANES).enumerate() {
+                    pack_run::<WIDTH>(isa, rows, sum, 2 * LANES * run, panel);
+                }
+            });
     }
 
     /// Packs `[sum, extent]`: pairs are neighbours in a column.
     pub(super) fn pack_columns(&mut self, isa: Isa, matrix: &[f32], extent: usize) {
         self.reshape(extent, matrix.len() / extent);
         let pairs = self.pairs;
-        self.words.par_chunks_mut(TOGETHER / WIDTH * pairs).enumerate().for_each(|(job, panels)| {
-            let columns = job * TOGETHER..((job + 1) * TOGETHER).min(extent);
-            for (pair, rows) in matrix.chunks(2 * extent).enumerate() {
-                let (first, second) = rows.split_at(extent);
-                let mut words = [0; TOGETHER];
-                let second = if second.is_empty() { &[] } else { &second[columns.clone()] };
-                pair_rows(isa, &first[columns.clone()], second, &mut words);
-                let panels = panels.iter_mut().skip(pair).step_by(pairs);
-                panels.zip(words.as_chunks::<WIDTH>().0).for_each(|(panel, words)| *panel = *words);
-            }
-        });
+        self.words
+            .par_chunks_mut(TOGETHER / WIDTH * pairs)
+            .enumerate()
+            .for_each(|(job, panels)| {
+                let columns = job * TOGETHER..((job + 1) * TOGETHER).min(extent);
+                for (pair, rows) in matrix.chunks(2 * extent).enumerate() {
+                    let (first, second) = rows.split_at(extent);
+                    let mut words = [0; TOGETHER];
+                    let second = if second.is_empty() {
+                        &[]
+                    } else {
+                        &second[columns.clone()]
+                    };
+                    pair_rows(isa, &first[columns.clone()], second, &mut words);
+                    let panels = panels.iter_mut().skip(pair).step_by(pairs);
+                    panels
+                        .zip(words.as_chunks::<WIDTH>().0)
+                        .for_each(|(panel, words)| *panel = *words);
+                }
+            });
     }
 
     fn reshape(&mut self, extent: usize, sum: usize) {
         self.extent = extent;
         self.pairs = sum.div_ceil(2);
-        self.words.resize(extent.div_ceil(WIDTH) * self.pairs, [0; WIDTH]);
+        self.words
+            .resize(extent.div_ceil(WIDTH) * self.pairs, [0; WIDTH]);
     }
 
     /// Rows of A or columns of B, without padding.
@@ -76,7 +89,13 @@ impl<const WIDTH: usize> Panels<WIDTH> {
 }
 
 /// Packs rows from a column on into 16 pairs of their panel.
-fn pack_run<const WIDTH: usize>(isa: Isa, rows: &[f32], sum: usize, column: usize, panel: &mut [[u32; WIDTH]]) {
+fn pack_run<const WIDTH: usize>(
+    isa: Isa,
+    rows: &[f32],
+    sum: usize,
+    column: usize,
+    panel: &mut [[u32; WIDTH]],
+) {
     for (group, rows) in rows.chunks(LANES * sum).enumerate() {
         let mut block = [[0; LANES]; LANES];
         pair_neighbours(isa, rows, sum, column, &mut block);
@@ -96,10 +115,11 @@ fn transpose(isa: Isa, block: &mut [[u32; LANES]; LANES]) {
             unsafe { avx512::transpose(block) }
         }
         _ => {
-            for row in 1..LANES {
-                for column in 0..row {
-                    (block[row][column], block[column][row]) = (block[column][row], block[row][column]);
-                }
+            let rows = *block;
+            for (column, out) in block.iter_mut().enumerate() {
+                out.iter_mut()
+                    .zip(&rows)
+                    .for_each(|(out, row)| *out = row[column]);
             }
         }
     }
@@ -108,8 +128,8 @@ fn transpose(isa: Isa, block: &mut [[u32; LANES]; LANES]) {
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use std::arch::x86_64::{
-        _mm512_loadu_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
-        _mm512_unpacklo_epi64,
+        _mm512_loadu_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512, _mm512_unpackhi_epi32,
+        _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
     };
 
     use super::LANES;
@@ -118,7 +138,9 @@ mod avx512 {
     #[target_feature(enable = "avx512f")]
     pub(super) fn transpose(block: &mut [[u32; LANES]; LANES]) {
         // SAFETY: a row is as long as a register.
-        let mut rows = block.each_ref().map(|row| unsafe { _mm512_loadu_si512(row.as_ptr().cast()) });
+        let mut rows = block
+            .each_ref()
+            .map(|row| unsafe { _mm512_loadu_si512(row.as_ptr().cast()) });
         for four in rows.as_chunks_mut::<4>().0 {
             let [a, b, c, d] = *four;
             let (ab_low, ab_high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
@@ -132,8 +154,14 @@ mod avx512 {
         }
         for i in 0..4 {
             let [a, b, c, d] = [rows[i], rows[i + 4], rows[i + 8], rows[i + 12]];
-            let (ab_even, ab_odd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b));
-            let (cd_even, cd_odd) = (_mm512_shuffle_i32x4::<0x88>(c, d), _mm512_shuffle_i32x4::<0xdd>(c, d));
+            let (ab_even, ab_odd) = (
+                _mm512_shuffle_i32x4::<0x88>(a, b),
+                _mm512_shuffle_i32x4::<0xdd>(a, b),
+            );
+            let (cd_even, cd_odd) = (
+                _mm512_shuffle_i32x4::<0x88>(c, d),
+                _mm512_shuffle_i32x4::<0xdd>(c, d),
+            );
             rows[i] = _mm512_shuffle_i32x4::<0x88>(ab_even, cd_even);
             rows[i + 4] = _mm512_shuffle_i32x4::<0x88>(ab_odd, cd_odd);
             rows[i + 8] = _mm512_shuffle_i32x4::<0xdd>(ab_even, cd_even);
@@ -154,9 +182,15 @@ elementwise! {
 #[inline(always)]
 fn pair_rows_body(first: &[f32], second: &[f32], words: &mut [u32; TOGETHER]) {
     if second.is_empty() {
-        words.iter_mut().zip(first).for_each(|(word, first)| *word = bf16::word(*first, 0.0));
+        words
+            .iter_mut()
+            .zip(first)
+            .for_each(|(word, first)| *word = bf16::word(*first, 0.0));
     } else {
-        words.iter_mut().zip(first.iter().zip(second)).for_each(|(word, (first, second))| *word = bf16::word(*first, *second));
+        words
+            .iter_mut()
+            .zip(first.iter().zip(second))
+            .for_each(|(word, (first, second))| *word = bf16::word(*first, *second));
     }
 }
 
@@ -166,7 +200,12 @@ elementwise! {
 }
 
 #[inline(always)]
-fn pair_neighbours_body(rows: &[f32], sum: usize, column: usize, words: &mut [[u32; LANES]; LANES]) {
+fn pair_neighbours_body(
+    rows: &[f32],
+    sum: usize,
+    column: usize,
+    words: &mut [[u32; LANES]; LANES],
+) {
     for (row, words) in rows.chunks_exact(sum).zip(words) {
         let row = &row[column..];
         let mut padding = [0.0; 2 * LANES];
@@ -176,7 +215,10 @@ fn pair_neighbours_body(rows: &[f32], sum: usize, column: usize, words: &mut [[u
             padding[..row.len()].copy_from_slice(row);
             &padding
         };
-        words.iter_mut().zip(row.as_chunks().0).for_each(|(word, [first, second])| *word = bf16::word(*first, *second));
+        words
+            .iter_mut()
+            .zip(row.as_chunks().0)
+            .for_each(|(word, [first, second])| *word = bf16::word(*first, *second));
     }
 }
 
@@ -185,22 +227,42 @@ mod tests {
     use super::*;
 
     fn is_packed<const WIDTH: usize>(isa: Isa, extent: usize, sum: usize) {
-        let at = |line: usize, term: usize| if line < extent && term < sum { (line * sum + term) as f32 } else { 0.0 };
+        let at = |line: usize, term: usize| {
+            if line < extent && term < sum {
+                (line * sum + term) as f32
+            } else {
+                0.0
+            }
+        };
         let rows: Vec<f32> = (0..extent * sum).map(|i| at(i / sum, i % sum)).collect();
-        let columns: Vec<f32> = (0..extent * sum).map(|i| at(i % extent, i / extent)).collect();
+        let columns: Vec<f32> = (0..extent * sum)
+            .map(|i| at(i % extent, i / extent))
+            .collect();
         // What an earlier, larger operand left behind.
-        let leftover = || Panels::<WIDTH> { words: vec![[u32::MAX; WIDTH]; 4096], pairs: 0, extent: 0 };
+        let leftover = || Panels::<WIDTH> {
+            words: vec![[u32::MAX; WIDTH]; 4096],
+            pairs: 0,
+            extent: 0,
+        };
         let (mut from_rows, mut from_columns) = (leftover(), leftover());
         from_rows.pack_rows(isa, &rows, sum);
         from_columns.pack_columns(isa, &columns, extent);
         for panels in [&from_rows, &from_columns] {
             assert_eq!(
                 (panels.extent(), panels.count(), panels.words.len()),
-                (extent, extent.div_ceil(WIDTH), panels.count() * panels.pairs)
+                (
+                    extent,
+                    extent.div_ceil(WIDTH),
+                    panels.count() * panels.pairs
+                )
             );
             for line in 0..panels.count() * WIDTH {
                 for (pair, words) in panels.panel(line / WIDTH).iter().enumerate() {
-                    assert_eq!(words[line % WIDTH], bf16::word(at(line, 2 * pair), at(line, 2 * pair + 1)), "line {line}, pair {pair}");
+                    assert_eq!(
+                        words[line % WIDTH],
+                        bf16::word(at(line, 2 * pair), at(line, 2 * pair + 1)),
+                        "line {line}, pair {pair}"
+                    );
                 }
             }
         }
@@ -209,7 +271,16 @@ mod tests {
     #[test]
     fn words_lie_where_the_tile_reads_them() {
         for isa in Isa::available() {
-            for (extent, sum) in [(1, 1), (6, 32), (7, 33), (64, 3), (65, 31), (84, 5), (193, 70), (200, 64)] {
+            for (extent, sum) in [
+                (1, 1),
+                (6, 32),
+                (7, 33),
+                (64, 3),
+                (65, 31),
+                (84, 5),
+                (193, 70),
+                (200, 64),
+            ] {
                 is_packed::<6>(isa, extent, sum);
                 is_packed::<64>(isa, extent, sum);
             }

@@ -27,7 +27,10 @@ impl Output {
     /// No other part that is in use overlaps this one.
     #[expect(clippy::mut_from_ref, reason = "parts do not overlap")]
     unsafe fn part(&self, row: usize, column: usize) -> &mut [f32] {
-        assert!(row < self.rows && column < self.columns, "the part lies in the output");
+        assert!(
+            row < self.rows && column < self.columns,
+            "the part lies in the output"
+        );
         let len = COLUMNS.min(self.columns - column);
         // SAFETY: the part lies in the slice that the output was made of, and the caller has it alone.
         unsafe { std::slice::from_raw_parts_mut(self.data.add(row * self.columns + column), len) }
@@ -47,8 +50,16 @@ impl Output {
 /// - out: `[a.extent(), b.extent()]`
 pub(super) fn product(a: &Panels<ROWS>, b: &Panels<COLUMNS>, out: &mut [f32], accumulate: bool) {
     let (rows, columns) = (a.extent(), b.extent());
-    assert_eq!(out.len(), rows * columns, "the output has the size of the product");
-    let output = Output { data: out.as_mut_ptr(), rows, columns };
+    assert_eq!(
+        out.len(),
+        rows * columns,
+        "the output has the size of the product"
+    );
+    let output = Output {
+        data: out.as_mut_ptr(),
+        rows,
+        columns,
+    };
     let jobs = a.count().div_ceil(JOB);
     (0..b.count() * jobs).into_par_iter().for_each(|job| {
         let (panel, job) = (job / jobs, job % jobs);

@@ -30,9 +30,23 @@ impl LinearShape {
     /// # Panics
     /// When a slice is not as long as the shape says.
     pub(super) fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32]) {
-        let x = Strided { data: x, row: self.inputs, column: 1 };
-        let transposed = Strided { data: weight, row: 1, column: self.inputs };
-        product([self.rows, self.outputs, self.inputs], x, transposed, y, false);
+        let x = Strided {
+            data: x,
+            row: self.inputs,
+            column: 1,
+        };
+        let transposed = Strided {
+            data: weight,
+            row: 1,
+            column: self.inputs,
+        };
+        product(
+            [self.rows, self.outputs, self.inputs],
+            x,
+            transposed,
+            y,
+            false,
+        );
     }
 
     /// `dx = dy W`, `[rows, inputs]`.
@@ -40,9 +54,23 @@ impl LinearShape {
     /// # Panics
     /// As [`LinearShape::forward`].
     pub(super) fn input_gradient(&self, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
-        let dy = Strided { data: dy, row: self.outputs, column: 1 };
-        let weight = Strided { data: weight, row: self.inputs, column: 1 };
-        product([self.rows, self.inputs, self.outputs], dy, weight, dx, false);
+        let dy = Strided {
+            data: dy,
+            row: self.outputs,
+            column: 1,
+        };
+        let weight = Strided {
+            data: weight,
+            row: self.inputs,
+            column: 1,
+        };
+        product(
+            [self.rows, self.inputs, self.outputs],
+            dy,
+            weight,
+            dx,
+            false,
+        );
     }
 
     /// `dW += dyᵀ x`, `[outputs, inputs]`.
@@ -50,17 +78,39 @@ impl LinearShape {
     /// # Panics
     /// As [`LinearShape::forward`].
     pub(super) fn weight_gradient(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-        let dy = Strided { data: dy, row: 1, column: self.outputs };
-        let x = Strided { data: x, row: self.inputs, column: 1 };
+        let dy = Strided {
+            data: dy,
+            row: 1,
+            column: self.outputs,
+        };
+        let x = Strided {
+            data: x,
+            row: self.inputs,
+            column: 1,
+        };
         product([self.outputs, self.inputs, self.rows], dy, x, dw, true);
     }
 }
 
 /// `out = a b` or `out += a b` for `[m, k]` and `[k, n]`.
-fn product([m, n, k]: [usize; 3], a: Strided<'_>, b: Strided<'_>, out: &mut [f32], accumulate: bool) {
-    assert_eq!((a.data.len(), b.data.len(), out.len()), (m * k, k * n, m * n), "matrices have the sizes of their product");
+fn product(
+    [m, n, k]: [usize; 3],
+    a: Strided<'_>,
+    b: Strided<'_>,
+    out: &mut [f32],
+    accumulate: bool,
+) {
+    assert_eq!(
+        (a.data.len(), b.data.len(), out.len()),
+        (m * k, k * n, m * n),
+        "matrices have the sizes of their product"
+    );
     let threads = rayon::current_num_threads();
-    let parallelism = if threads == 1 { Parallelism::None } else { Parallelism::Rayon(threads) };
+    let parallelism = if threads == 1 {
+        Parallelism::None
+    } else {
+        Parallelism::Rayon(threads)
+    };
     // SAFETY: the strides reach every element of the three slices, whose lengths were checked, and none beyond.
     unsafe {
         gemm::gemm(

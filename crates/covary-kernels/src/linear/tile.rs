@@ -38,8 +38,8 @@ pub(super) fn prefetch(_: *const f32) {}
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use std::arch::x86_64::{
-        __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
-        _mm512_storeu_ps,
+        __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32,
+        _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps,
     };
 
     use super::{COLUMNS, ROWS, Sums};
@@ -56,11 +56,15 @@ mod avx512 {
             let mut lanes = [zero; BLOCKS];
             for (lanes, b) in lanes.iter_mut().zip(b.as_chunks::<LANES>().0) {
                 // SAFETY: a block is as long as a register, and both types are 512 bits without invalid patterns.
-                *lanes = unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(b.as_ptr().cast())) };
+                *lanes = unsafe {
+                    std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(b.as_ptr().cast()))
+                };
             }
             for (acc, &pair) in acc.iter_mut().zip(a) {
                 // SAFETY: both types are 512 bits without invalid patterns.
-                let pair = unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(pair.cast_signed())) };
+                let pair = unsafe {
+                    std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(pair.cast_signed()))
+                };
                 for (acc, lanes) in acc.iter_mut().zip(lanes) {
                     *acc = _mm512_dpbf16_ps(*acc, lanes, pair);
                 }

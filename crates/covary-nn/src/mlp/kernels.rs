@@ -1,6 +1,8 @@
 //! An MLP head on the CPU kernels. Products see the rows of all views at once; BatchNorm is per view.
 
-use covary_kernels::{DenseNorm, DenseStatistics, Isa, Linear, LinearScratch, Precision, add_bias, add_column_sums};
+use covary_kernels::{
+    DenseNorm, DenseStatistics, Isa, Linear, LinearScratch, Precision, add_bias, add_column_sums,
+};
 
 use super::{LayerPlan, MlpConfig};
 
@@ -42,7 +44,11 @@ impl LayerPlan {
             at += len;
             at - len..at
         };
-        let affine = if self.norm.is_some_and(|norm| norm.affine) { self.outputs } else { 0 };
+        let affine = if self.norm.is_some_and(|norm| norm.affine) {
+            self.outputs
+        } else {
+            0
+        };
         Spans {
             weight: next(self.inputs * self.outputs),
             bias: next(if self.bias { self.outputs } else { 0 }),
@@ -63,7 +69,13 @@ impl MlpKernels {
     pub(crate) fn new(config: &MlpConfig, isa: Isa, precision: Precision) -> Self {
         let layer = |plan: LayerPlan| {
             let linear = Linear::new(plan.inputs, plan.outputs, isa, precision);
-            Layer { plan, linear, y: Vec::new(), out: Vec::new(), statistics: Vec::new() }
+            Layer {
+                plan,
+                linear,
+                y: Vec::new(),
+                out: Vec::new(),
+                statistics: Vec::new(),
+            }
         };
         Self {
             isa,
@@ -78,20 +90,42 @@ impl MlpKernels {
 
     /// Says that the parameters changed.
     pub(crate) fn invalidate(&mut self) {
-        self.layers.iter_mut().for_each(|layer| layer.linear.invalidate());
+        self.layers
+            .iter_mut()
+            .for_each(|layer| layer.linear.invalidate());
     }
 
     /// Training mode; moves the running statistics where given.
-    pub(crate) fn forward(&mut self, parameters: &[f32], statistics: Option<&mut [f32]>, input: &[f32], views: usize, out: &mut [f32]) {
+    pub(crate) fn forward(
+        &mut self,
+        parameters: &[f32],
+        statistics: Option<&mut [f32]>,
+        input: &[f32],
+        views: usize,
+        out: &mut [f32],
+    ) {
         self.pass(parameters, Source::Batch(statistics), input, views, out);
     }
 
     /// Eval mode.
-    pub(crate) fn infer(&mut self, parameters: &[f32], statistics: &[f32], input: &[f32], out: &mut [f32]) {
+    pub(crate) fn infer(
+        &mut self,
+        parameters: &[f32],
+        statistics: &[f32],
+        input: &[f32],
+        out: &mut [f32],
+    ) {
         self.pass(parameters, Source::Running(statistics), input, 1, out);
     }
 
-    fn pass(&mut self, parameters: &[f32], mut source: Source<'_>, input: &[f32], views: usize, out: &mut [f32]) {
+    fn pass(
+        &mut self,
+        parameters: &[f32],
+        mut source: Source<'_>,
+        input: &[f32],
+        views: usize,
+        out: &mut [f32],
+    ) {
         self.input.clear();
         self.input.extend_from_slice(input);
         self.views = views;
@@ -102,8 +136,15 @@ impl MlpKernels {
             let layer = &mut rest[0];
             let spans = layer.plan.spans(start);
             start = spans.beta.end;
-            layer.y.resize(x.len() / layer.plan.inputs * layer.plan.outputs, 0.0);
-            layer.linear.forward(x, &parameters[spans.weight.clone()], &mut layer.y, &mut self.scratch);
+            layer
+                .y
+                .resize(x.len() / layer.plan.inputs * layer.plan.outputs, 0.0);
+            layer.linear.forward(
+                x,
+                &parameters[spans.weight.clone()],
+                &mut layer.y,
+                &mut self.scratch,
+            );
             if layer.plan.bias {
                 add_bias(&parameters[spans.bias.clone()], &mut layer.y);
             }
@@ -113,7 +154,13 @@ impl MlpKernels {
     }
 
     /// Gradients of the parameters, added to `gradients`, and of the input.
-    pub(crate) fn backward(&mut self, parameters: &[f32], output_gradient: &[f32], input_gradient: &mut [f32], gradients: &mut [f32]) {
+    pub(crate) fn backward(
+        &mut self,
+        parameters: &[f32],
+        output_gradient: &[f32],
+        input_gradient: &mut [f32],
+        gradients: &mut [f32],
+    ) {
         let starts: Vec<usize> = self
             .layers
             .iter()
@@ -130,13 +177,30 @@ impl MlpKernels {
             let x = before.last().map_or(&self.input, |layer| layer.result());
             let layer = &mut rest[0];
             let spans = layer.plan.spans(starts[index]);
-            layer.norm_gradient(self.isa, parameters, &spans, self.views, gradients, &mut self.gradient);
-            layer.linear.weight_gradient(x, &self.gradient, &mut gradients[spans.weight.clone()], &mut self.scratch);
+            layer.norm_gradient(
+                self.isa,
+                parameters,
+                &spans,
+                self.views,
+                gradients,
+                &mut self.gradient,
+            );
+            layer.linear.weight_gradient(
+                x,
+                &self.gradient,
+                &mut gradients[spans.weight.clone()],
+                &mut self.scratch,
+            );
             if layer.plan.bias {
                 add_column_sums(&self.gradient, &mut gradients[spans.bias]);
             }
             self.next_gradient.resize(x.len(), 0.0);
-            layer.linear.input_gradient(&self.gradient, &parameters[spans.weight], &mut self.next_gradient, &mut self.scratch);
+            layer.linear.input_gradient(
+                &self.gradient,
+                &parameters[spans.weight],
+                &mut self.next_gradient,
+                &mut self.scratch,
+            );
             std::mem::swap(&mut self.gradient, &mut self.next_gradient);
         }
         input_gradient.copy_from_slice(&self.gradient);
@@ -145,14 +209,29 @@ impl MlpKernels {
 
 impl Layer {
     fn result(&self) -> &Vec<f32> {
-        if self.plan.norm.is_some() || self.plan.relu { &self.out } else { &self.y }
+        if self.plan.norm.is_some() || self.plan.relu {
+            &self.out
+        } else {
+            &self.y
+        }
     }
 
     fn norm(&self) -> DenseNorm {
-        DenseNorm { width: self.plan.outputs, relu: self.plan.relu }
+        DenseNorm {
+            width: self.plan.outputs,
+            relu: self.plan.relu,
+        }
     }
 
-    fn normalise(&mut self, isa: Isa, parameters: &[f32], spans: &Spans, source: &mut Source<'_>, seen: &mut usize, views: usize) {
+    fn normalise(
+        &mut self,
+        isa: Isa,
+        parameters: &[f32],
+        spans: &Spans,
+        source: &mut Source<'_>,
+        seen: &mut usize,
+        views: usize,
+    ) {
         let width = self.plan.outputs;
         let Some(plan) = self.plan.norm else {
             if self.plan.relu {
@@ -162,14 +241,25 @@ impl Layer {
             return;
         };
         let norm = self.norm();
-        let affine = plan.affine.then(|| (&parameters[spans.gamma.clone()], &parameters[spans.beta.clone()]));
+        let affine = plan.affine.then(|| {
+            (
+                &parameters[spans.gamma.clone()],
+                &parameters[spans.beta.clone()],
+            )
+        });
         self.out.resize(self.y.len(), 0.0);
         self.statistics.clear();
         let part = self.y.len() / views;
-        for (y, out) in self.y.chunks_exact(part).zip(self.out.chunks_exact_mut(part)) {
+        for (y, out) in self
+            .y
+            .chunks_exact(part)
+            .zip(self.out.chunks_exact_mut(part))
+        {
             let statistics = match source {
                 Source::Batch(running) => {
-                    let running = running.as_deref_mut().map(|running| running[*seen..*seen + 2 * width].split_at_mut(width));
+                    let running = running
+                        .as_deref_mut()
+                        .map(|running| running[*seen..*seen + 2 * width].split_at_mut(width));
                     norm.batch_statistics(isa, y, running)
                 }
                 Source::Running(running) => {
@@ -184,20 +274,38 @@ impl Layer {
     }
 
     /// Turns the gradient of the layer's result into that of its linear output, in place.
-    fn norm_gradient(&self, isa: Isa, parameters: &[f32], spans: &Spans, views: usize, gradients: &mut [f32], gradient: &mut [f32]) {
+    fn norm_gradient(
+        &self,
+        isa: Isa,
+        parameters: &[f32],
+        spans: &Spans,
+        views: usize,
+        gradients: &mut [f32],
+        gradient: &mut [f32],
+    ) {
         let Some(plan) = self.plan.norm else {
             if self.plan.relu {
-                gradient.iter_mut().zip(&self.out).for_each(|(g, out)| *g = if *out > 0.0 { *g } else { 0.0 });
+                gradient
+                    .iter_mut()
+                    .zip(&self.out)
+                    .for_each(|(g, out)| *g = if *out > 0.0 { *g } else { 0.0 });
             }
             return;
         };
         let part = gradient.len() / views;
-        let (gamma_gradient, beta_gradient) = gradients[spans.gamma.start..spans.beta.end].split_at_mut(spans.gamma.len());
-        let views = gradient.chunks_exact_mut(part).zip(self.y.chunks_exact(part)).zip(self.out.chunks_exact(part));
+        let (gamma_gradient, beta_gradient) =
+            gradients[spans.gamma.start..spans.beta.end].split_at_mut(spans.gamma.len());
+        let views = gradient
+            .chunks_exact_mut(part)
+            .zip(self.y.chunks_exact(part))
+            .zip(self.out.chunks_exact(part));
         for (((gradient, y), out), statistics) in views.zip(&self.statistics) {
             let gamma = plan.affine.then(|| &parameters[spans.gamma.clone()]);
-            let affine = plan.affine.then_some((&mut *gamma_gradient, &mut *beta_gradient));
-            self.norm().backward(isa, y, out, statistics, gamma, affine, gradient);
+            let affine = plan
+                .affine
+                .then_some((&mut *gamma_gradient, &mut *beta_gradient));
+            self.norm()
+                .backward(isa, y, out, statistics, gamma, affine, gradient);
         }
     }
 }

@@ -51,7 +51,9 @@ pub(crate) struct LayerPlan {
 impl MlpConfig {
     pub(crate) fn check(&self) -> Result<(), NnError> {
         let sizes = self.sizes.iter().map(|&size| ("width of a layer", size, 1));
-        for (what, value, least) in sizes.chain([("number of widths of a head", self.sizes.len(), 2)]) {
+        for (what, value, least) in
+            sizes.chain([("number of widths of a head", self.sizes.len(), 2)])
+        {
             if value < least {
                 return Err(NnError::Size { what, value, least });
             }
@@ -69,7 +71,13 @@ impl MlpConfig {
                 (false, OutputNorm::Affine) => Some(NormPlan { affine: true }),
                 (false, OutputNorm::AffineFree) => Some(NormPlan { affine: false }),
             };
-            LayerPlan { inputs: pair[0], outputs: pair[1], bias: hidden || self.output_bias, norm, relu: hidden }
+            LayerPlan {
+                inputs: pair[0],
+                outputs: pair[1],
+                bias: hidden || self.output_bias,
+                norm,
+                relu: hidden,
+            }
         });
         layers.collect()
     }

@@ -13,7 +13,10 @@ pub const RECIPES: &[(&str, &str)] = &[
     ("quick", include_str!("../../../../recipes/quick.toml")),
     ("vicreg", include_str!("../../../../recipes/vicreg.toml")),
     ("tico", include_str!("../../../../recipes/tico.toml")),
-    ("barlow-twins", include_str!("../../../../recipes/barlow-twins.toml")),
+    (
+        "barlow-twins",
+        include_str!("../../../../recipes/barlow-twins.toml"),
+    ),
     ("simsiam", include_str!("../../../../recipes/simsiam.toml")),
     ("byol", include_str!("../../../../recipes/byol.toml")),
 ];
@@ -34,24 +37,39 @@ impl Layer {
         let path = Path::new(name);
         if !path.is_file() {
             let known: Vec<_> = RECIPES.iter().map(|(name, _)| *name).collect();
-            return Err(TrainError::UnknownRecipe { name: name.into(), known: known.join(", ") });
+            return Err(TrainError::UnknownRecipe {
+                name: name.into(),
+                known: known.join(", "),
+            });
         }
-        let text = fs::read_to_string(path).map_err(|source| TrainError::Read { path: path.into(), source })?;
+        let text = fs::read_to_string(path).map_err(|source| TrainError::Read {
+            path: path.into(),
+            source,
+        })?;
         Self::parse(name, &text)
     }
 
     pub(super) fn parse(name: &str, text: &str) -> Result<Self, TrainError> {
-        let table = text
-            .parse::<Table>()
-            .map_err(|error| TrainError::Syntax { layer: name.into(), message: error.to_string().trim_end().into() })?;
-        Ok(Self { name: name.into(), table })
+        let table = text.parse::<Table>().map_err(|error| TrainError::Syntax {
+            layer: name.into(),
+            message: error.to_string().trim_end().into(),
+        })?;
+        Ok(Self {
+            name: name.into(),
+            table,
+        })
     }
 
     /// `a.b.c=value`; the value is TOML, or else a bare word taken as a string.
     pub(super) fn assignment(text: &str) -> Result<Self, TrainError> {
         let layer = format!("--set {text}");
-        let syntax = |message: &str| TrainError::Syntax { layer: layer.clone(), message: message.into() };
-        let (key, value) = text.split_once('=').ok_or_else(|| syntax("expected key=value"))?;
+        let syntax = |message: &str| TrainError::Syntax {
+            layer: layer.clone(),
+            message: message.into(),
+        };
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| syntax("expected key=value"))?;
         let value = parse_value(value.trim());
         let mut parts: Vec<_> = key.trim().split('.').collect();
         if parts.iter().any(|part| part.is_empty()) {
@@ -110,11 +128,18 @@ pub fn differences(a: &Table, b: &Table) -> Vec<String> {
 fn collect_differences(prefix: &str, a: &Table, b: &Table, found: &mut Vec<String>) {
     let keys: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
     for key in keys {
-        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let path = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
         match (a.get(key), b.get(key)) {
-            (Some(Value::Table(x)), Some(Value::Table(y))) => collect_differences(&path, x, y, found),
+            (Some(Value::Table(x)), Some(Value::Table(y))) => {
+                collect_differences(&path, x, y, found);
+            }
             (x, y) if x != y => {
-                let show = |value: Option<&Value>| value.map_or_else(|| "unset".into(), Value::to_string);
+                let show =
+                    |value: Option<&Value>| value.map_or_else(|| "unset".into(), Value::to_string);
                 found.push(format!("{path} ({} -> {})", show(x), show(y)));
             }
             _ => {}

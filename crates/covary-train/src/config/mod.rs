@@ -84,10 +84,9 @@ impl PrecisionChoice {
     /// What it means on this instruction set.
     pub fn resolve(self, isa: Isa) -> Precision {
         match self {
-            Self::F32 => Precision::F32,
             Self::Bf16 => Precision::Bf16,
             Self::Auto if isa == Isa::Avx512Bf16 => Precision::Bf16,
-            Self::Auto => Precision::F32,
+            Self::F32 | Self::Auto => Precision::F32,
         }
     }
 }
@@ -213,8 +212,14 @@ impl TrainConfig {
 
 /// The preset's table for the topmost `method`; none for `custom`.
 fn preset_of(layers: &[Layer], defaults: &Table) -> Result<Option<Table>, TrainError> {
-    let tables = layers.iter().rev().map(|layer| &layer.table).chain([defaults]);
-    let method = tables.filter_map(|table| table.get("method")).find_map(toml::Value::as_str);
+    let tables = layers
+        .iter()
+        .rev()
+        .map(|layer| &layer.table)
+        .chain([defaults]);
+    let method = tables
+        .filter_map(|table| table.get("method"))
+        .find_map(toml::Value::as_str);
     match method {
         None | Some("custom") => Ok(None),
         Some(name) => Ok(Some(method::preset(name)?)),

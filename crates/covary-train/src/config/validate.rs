@@ -22,7 +22,7 @@ pub(super) fn typed(table: Table, layers: &[Layer]) -> Result<TrainConfig, Train
     })
 }
 
-/// `unknown field `x`, expected one of `a`, `b`` as serde words it.
+/// Field and known fields of serde's "unknown field x, expected one of a, b", where each stands in backticks.
 fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
     let rest = message.strip_prefix("unknown field `")?;
     let (field, rest) = rest.split_once('`')?;
@@ -46,11 +46,18 @@ fn unknown_key(layers: &[Layer], key: &str, field: &str, expected: &[&str]) -> T
         Some(name) => format!("did you mean {}{name}?", &key[..key.len() - field.len()]),
         None => format!("known keys here: {}", expected.join(", ")),
     };
-    TrainError::UnknownKey { layer: layer_of(layers, key), key: key.into(), suggestion }
+    TrainError::UnknownKey {
+        layer: layer_of(layers, key),
+        key: key.into(),
+        suggestion,
+    }
 }
 
 /// The candidate most like `word`, if any is alike.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     candidates
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
         .filter(|(likeness, _)| *likeness > 0.75)
@@ -70,7 +77,11 @@ struct BadValue<'a> {
 
 impl BadValue<'_> {
     fn because(&self, reason: impl Display) -> TrainError {
-        TrainError::BadValue { layer: layer_of(self.layers, self.key), key: self.key.into(), reason: reason.to_string() }
+        TrainError::BadValue {
+            layer: layer_of(self.layers, self.key),
+            key: self.key.into(),
+            reason: reason.to_string(),
+        }
     }
 }
 
@@ -93,19 +104,36 @@ pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainE
     at_least("monitor.images", config.monitor.images as u64, 2)?;
     at_least("checkpoint.every_steps", config.checkpoint.every_steps, 1)?;
     if config.data.limit != 0 && config.data.limit < config.batch_size {
-        let reason = format!("{} images do not fill one batch of {}", config.data.limit, config.batch_size);
-        return Err(BadValue { layers, key: "data.limit" }.because(reason));
+        let reason = format!(
+            "{} images do not fill one batch of {}",
+            config.data.limit, config.batch_size
+        );
+        return Err(BadValue {
+            layers,
+            key: "data.limit",
+        }
+        .because(reason));
     }
     let warmup = config.schedule.warmup;
     if !(0.0..=1.0).contains(&warmup) {
-        return Err(BadValue { layers, key: "schedule.warmup" }.because(format!("{warmup} is not between 0 and 1")));
+        return Err(BadValue {
+            layers,
+            key: "schedule.warmup",
+        }
+        .because(format!("{warmup} is not between 0 and 1")));
     }
     let bad = |key: &str, reason: &dyn Display| BadValue { layers, key }.because(reason);
-    config.optimizer.validate().map_err(|error| bad(&format!("optimizer.{}", error.key()), &error))?;
-    config.method_config().validate().map_err(|error| match &error {
-        MethodError::Setting { key, reason } => bad(key, reason),
-        MethodError::UnknownPreset { .. } => error.into(),
-    })?;
+    config
+        .optimizer
+        .validate()
+        .map_err(|error| bad(&format!("optimizer.{}", error.key()), &error))?;
+    config
+        .method_config()
+        .validate()
+        .map_err(|error| match &error {
+            MethodError::Setting { key, reason } => bad(key, reason),
+            MethodError::UnknownPreset { .. } => error.into(),
+        })?;
     config.augment.validate("augment")?;
     Ok(())
 }

@@ -11,20 +11,35 @@ use crate::{Embeddings, TrainError};
 const BATCH: usize = 256;
 
 /// Representations `[n, width]` of clean images in eval mode, of all images or of those at `indices`, in their order.
-pub fn represent(encoder: &mut Network, dataset: &Dataset, augment: &AugmentConfig, indices: Option<&[u32]>) -> Vec<f32> {
+pub fn represent(
+    encoder: &mut Network,
+    dataset: &Dataset,
+    augment: &AugmentConfig,
+    indices: Option<&[u32]>,
+) -> Vec<f32> {
     let count = indices.map_or(dataset.len(), <[u32]>::len);
     let mut h = Vec::with_capacity(count * encoder.output_width());
     let mut images = Vec::new();
     for start in (0..count).step_by(BATCH) {
         let index = |at: usize| indices.map_or(at, |indices| indices[at] as usize);
-        clean(dataset, augment, (start..count.min(start + BATCH)).map(index), &mut images);
+        clean(
+            dataset,
+            augment,
+            (start..count.min(start + BATCH)).map(index),
+            &mut images,
+        );
         h.extend(encoder.infer(&images));
     }
     h
 }
 
 /// Clean normalised images `[n, size, size, 3]`.
-pub(super) fn clean(dataset: &Dataset, augment: &AugmentConfig, indices: impl Iterator<Item = usize>, out: &mut Vec<f32>) {
+pub(super) fn clean(
+    dataset: &Dataset,
+    augment: &AugmentConfig,
+    indices: impl Iterator<Item = usize>,
+    out: &mut Vec<f32>,
+) {
     let len = augment.size * augment.size * 3;
     let mut augmenter = Augmenter::default();
     out.clear();
@@ -59,5 +74,10 @@ pub fn spaces(h: &[f32], h_width: usize, z: &[f32], z_width: usize) -> Result<Sp
     };
     let (representation, representation_verdict) = of(h, h_width)?;
     let (embedding, embedding_verdict) = of(z, z_width)?;
-    Ok(Spaces { representation, embedding, representation_verdict, embedding_verdict })
+    Ok(Spaces {
+        representation,
+        embedding,
+        representation_verdict,
+        embedding_verdict,
+    })
 }

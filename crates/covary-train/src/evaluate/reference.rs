@@ -5,9 +5,10 @@ use covary_nn::EngineConfig;
 
 use super::features::{Spaces, clean, represent, spaces};
 use super::scores::{Data, Line, score};
-use crate::TrainError;
 use crate::config::TrainConfig;
+use crate::metrics::{Measurement, Sample, measure};
 use crate::trainer::Model;
+use crate::{Embeddings, TrainError};
 
 /// Batches and images a batch that BatchNorm statistics are re-estimated on.
 const BATCHES: usize = 20;
@@ -18,40 +19,66 @@ const BATCH: usize = 250;
 ///
 /// # Errors
 /// As [`score`].
-pub fn untrained(config: &TrainConfig, engine: &EngineConfig, data: &Data<'_>, sample: &[u32]) -> Result<(Line, Spaces), TrainError> {
+pub fn untrained(
+    config: &TrainConfig,
+    engine: &EngineConfig,
+    data: &Data<'_>,
+    sample: &[u32],
+) -> Result<(Line, Spaces), TrainError> {
     let mut model = Model::new(config, engine)?;
     let count = (BATCHES * BATCH).min(data.train.len());
     let batches: Vec<Vec<f32>> = (0..count)
         .step_by(BATCH)
         .map(|start| {
             let mut images = Vec::new();
-            clean(data.train, data.augment, start..count.min(start + BATCH), &mut images);
+            clean(
+                data.train,
+                data.augment,
+                start..count.min(start + BATCH),
+                &mut images,
+            );
             images
         })
         .filter(|images| images.len() > data.augment.size * data.augment.size * 3)
         .collect();
-    model.encoder.reestimate_statistics(batches.iter().map(Vec::as_slice));
-    let hidden: Vec<Vec<f32>> = batches.iter().map(|images| model.encoder.infer(images)).collect();
-    model.projector.reestimate_statistics(hidden.iter().map(Vec::as_slice));
+    model
+        .encoder
+        .reestimate_statistics(batches.iter().map(Vec::as_slice));
+    let hidden: Vec<Vec<f32>> = batches
+        .iter()
+        .map(|images| model.encoder.infer(images))
+        .collect();
+    model
+        .projector
+        .reestimate_statistics(hidden.iter().map(Vec::as_slice));
 
     let width = model.encoder.output_width();
     let train = represent(&mut model.encoder, data.train, data.augment, None);
     let test = represent(&mut model.encoder, data.test, data.augment, None);
     let line = score(data, &train, &test, width)?;
-    let h: Vec<f32> = sample.iter().flat_map(|&index| train[index as usize * width..][..width].iter().copied()).collect();
+    let h: Vec<f32> = sample
+        .iter()
+        .flat_map(|&index| train[index as usize * width..][..width].iter().copied())
+        .collect();
     let z = model.projector.infer(&h);
     Ok((line, spaces(&h, width, &z, model.projector.output_width())?))
 }
 
-/// Scores of the normalised pixels themselves.
+/// Scores of the normalised pixels themselves, and the collapse metrics of `sample` images' pixels.
 ///
 /// # Errors
 /// As [`score`].
-pub fn pixels(data: &Data<'_>) -> Result<Line, TrainError> {
+pub fn pixels(data: &Data<'_>, sample: &[u32]) -> Result<(Line, Vec<Measurement>), TrainError> {
+    let width = data.augment.size * data.augment.size * 3;
     let all = |dataset: &Dataset| {
         let mut images = Vec::new();
         clean(dataset, data.augment, 0..dataset.len(), &mut images);
         images
     };
-    score(data, &all(data.train), &all(data.test), data.augment.size * data.augment.size * 3)
+    let line = score(data, &all(data.train), &all(data.test), width)?;
+    let mut images = Vec::new();
+    let indices = sample.iter().map(|index| *index as usize);
+    clean(data.train, data.augment, indices, &mut images);
+    let metrics = measure(&Sample::new(Embeddings::try_new(&images, width)?))?;
+    Ok((line, metrics))
 }

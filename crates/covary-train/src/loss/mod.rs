@@ -10,7 +10,7 @@ mod term;
 mod terms;
 
 pub use objective::{BranchOutputs, Evaluation, Needs, Objective, TermValue};
-pub use term::{Scope, Term, TermEntry};
+pub use term::{Built, Scope, Term, TermEntry};
 pub use terms::TERMS;
 
 use crate::TrainError;
@@ -61,7 +61,10 @@ impl LossError {
     /// The error of a training step.
     pub fn at_step(self, step: u64) -> TrainError {
         match self {
-            Self::NotFinite { term, .. } => TrainError::NotFinite { step, what: format!("term {term}") },
+            Self::NotFinite { term, .. } => TrainError::NotFinite {
+                step,
+                what: format!("term {term}"),
+            },
             other => TrainError::Loss(other),
         }
     }

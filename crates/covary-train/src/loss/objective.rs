@@ -97,8 +97,15 @@ impl Objective {
     /// [`LossError::Settings`] where a term's settings make none.
     pub fn new(method: &MethodConfig) -> Result<Self, LossError> {
         let terms = method.terms.iter().map(|(name, config)| {
-            let term = config.build().map_err(|reason| LossError::Settings { term: name.clone(), reason })?;
-            Ok(WeightedTerm { name: name.clone(), weight: config.weight, term })
+            let term = config.build().map_err(|reason| LossError::Settings {
+                term: name.clone(),
+                reason,
+            })?;
+            Ok(WeightedTerm {
+                name: name.clone(),
+                weight: config.weight,
+                term,
+            })
         });
         Ok(Self {
             branches: method.branches.clone(),
@@ -118,7 +125,11 @@ impl Objective {
         let embedding = if self.has_target { first } else { [true, true] };
         Needs {
             embedding,
-            prediction: if self.has_predictor { first } else { [false; 2] },
+            prediction: if self.has_predictor {
+                first
+            } else {
+                [false; 2]
+            },
             target: if self.has_target { second } else { [false; 2] },
         }
     }
@@ -139,22 +150,44 @@ impl Objective {
         for WeightedTerm { name, weight, term } in &mut self.terms {
             let arguments = |z: &[Tensor<2>]| -> Vec<Tensor<2>> {
                 let kept = z.iter().cloned();
-                if *weight == 0.0 { kept.map(Tensor::detach).collect() } else { kept.collect() }
+                if *weight == 0.0 {
+                    kept.map(Tensor::detach).collect()
+                } else {
+                    kept.collect()
+                }
             };
             let value = match term.scope() {
                 Scope::Views => term.evaluate(&arguments(&online)),
                 Scope::Pair => {
-                    let values: Vec<_> = pairs.iter().map(|pair| term.evaluate(&arguments(pair))).collect();
+                    let values: Vec<_> = pairs
+                        .iter()
+                        .map(|pair| term.evaluate(&arguments(pair)))
+                        .collect();
                     let count = values.len();
-                    let sum = values.into_iter().reduce(|a, b| a + b).expect("there is a direction");
-                    if self.branches.directions == Directions::Mean { sum / count as f32 } else { sum }
+                    let sum = values
+                        .into_iter()
+                        .reduce(|a, b| a + b)
+                        .expect("there is a direction");
+                    if self.branches.directions == Directions::Mean {
+                        sum / count as f32
+                    } else {
+                        sum
+                    }
                 }
             };
             let number = f64::from(scalar(value.clone()));
             if !number.is_finite() {
-                return Err(LossError::NotFinite { term: name.clone(), value: number });
+                return Err(LossError::NotFinite {
+                    term: name.clone(),
+                    value: number,
+                });
             }
-            terms.push(TermValue { name: name.clone(), value: number, weight: *weight, weighted: *weight * number });
+            terms.push(TermValue {
+                name: name.clone(),
+                value: number,
+                weight: *weight,
+                weighted: *weight * number,
+            });
             if *weight != 0.0 {
                 let weighted = value * (*weight as f32);
                 total = Some(match total {
@@ -163,29 +196,57 @@ impl Objective {
                 });
             }
         }
-        let mut gradients = total.filter(Tensor::is_tracked).map(|total| total.backward());
+        let mut gradients = total
+            .filter(Tensor::is_tracked)
+            .map(|total| total.backward());
         let total = terms.iter().map(|term| term.weighted).sum();
-        let mut take = |leaves: &[Option<Tensor<2>>; 2]| leaves.clone().map(|leaf| gradient(leaf, gradients.as_mut()));
-        Ok(Evaluation { total, terms, embedding_gradient: take(&leaves.embedding), prediction_gradient: take(&leaves.prediction) })
+        let mut take = |leaves: &[Option<Tensor<2>>; 2]| {
+            leaves
+                .clone()
+                .map(|leaf| gradient(leaf, gradients.as_mut()))
+        };
+        Ok(Evaluation {
+            total,
+            terms,
+            embedding_gradient: take(&leaves.embedding),
+            prediction_gradient: take(&leaves.prediction),
+        })
     }
 
     fn leaves(&self, outputs: &BranchOutputs<'_>) -> Result<Leaves, LossError> {
         let BranchOutputs { n, d, .. } = *outputs;
         let needs = self.needs();
-        let leaf = |what: &'static str, view: usize, needed: bool, values: Option<&[f32]>, tracked: bool| {
+        let leaf = |what: &'static str,
+                    view: usize,
+                    needed: bool,
+                    values: Option<&[f32]>,
+                    tracked: bool| {
             if !needed {
                 return Ok(None);
             }
             let values = values.unwrap_or_default();
             if values.len() != n * d {
                 let view = if view == 0 { 'a' } else { 'b' };
-                return Err(LossError::Shape { what, view, found: values.len(), expected: n * d });
+                return Err(LossError::Shape {
+                    what,
+                    view,
+                    found: values.len(),
+                    expected: n * d,
+                });
             }
-            let tensor = Tensor::<2>::from_data(TensorData::new(values.to_vec(), [n, d]), &self.device);
-            Ok(Some(if tracked { tensor.require_grad() } else { tensor }))
+            let tensor =
+                Tensor::<2>::from_data(TensorData::new(values.to_vec(), [n, d]), &self.device);
+            Ok(Some(if tracked {
+                tensor.require_grad()
+            } else {
+                tensor
+            }))
         };
         let both = |what, needed: [bool; 2], values: [Option<&[f32]>; 2], tracked| {
-            Ok([leaf(what, 0, needed[0], values[0], tracked)?, leaf(what, 1, needed[1], values[1], tracked)?])
+            Ok([
+                leaf(what, 0, needed[0], values[0], tracked)?,
+                leaf(what, 1, needed[1], values[1], tracked)?,
+            ])
         };
         Ok(Leaves {
             embedding: both("embedding", needs.embedding, outputs.embedding, true)?,
@@ -196,11 +257,26 @@ impl Objective {
 
     /// `[x, y]` of each direction.
     fn pairs(&self, leaves: &Leaves) -> Vec<[Tensor<2>; 2]> {
-        let x = if self.has_predictor { &leaves.prediction } else { &leaves.embedding };
-        let y = if self.has_target { &leaves.target } else { &leaves.embedding };
+        let x = if self.has_predictor {
+            &leaves.prediction
+        } else {
+            &leaves.embedding
+        };
+        let y = if self.has_target {
+            &leaves.target
+        } else {
+            &leaves.embedding
+        };
         let direction = |from: usize| {
             let (x, y) = (x[from].clone()?, y[1 - from].clone()?);
-            Some([x, if self.branches.stop_gradient { y.detach() } else { y }])
+            Some([
+                x,
+                if self.branches.stop_gradient {
+                    y.detach()
+                } else {
+                    y
+                },
+            ])
         };
         let both = if self.branches.symmetric { 2 } else { 1 };
         (0..both).filter_map(direction).collect()
@@ -208,7 +284,10 @@ impl Objective {
 
     /// What the terms keep between steps, by term.
     pub fn state(&self) -> Vec<(String, Vec<f32>)> {
-        self.terms.iter().filter_map(|term| Some((term.name.clone(), term.term.state()?))).collect()
+        self.terms
+            .iter()
+            .filter_map(|term| Some((term.name.clone(), term.term.state()?)))
+            .collect()
     }
 
     /// Goes back to a state.
@@ -219,7 +298,9 @@ impl Objective {
         for (name, values) in state {
             let term = self.terms.iter_mut().find(|term| term.name == name);
             let term = term.ok_or_else(|| LossError::State(format!("there is no term {name}")))?;
-            term.term.load_state(values).map_err(|reason| LossError::State(format!("{name}: {reason}")))?;
+            term.term
+                .load_state(values)
+                .map_err(|reason| LossError::State(format!("{name}: {reason}")))?;
         }
         Ok(())
     }
@@ -231,9 +312,15 @@ fn gradient(leaf: Option<Tensor<2>>, gradients: Option<&mut Gradients>) -> Optio
 }
 
 fn scalar(value: Tensor<1>) -> f32 {
-    value.into_data().try_to_vec::<f32>().expect("losses are f32")[0]
+    value
+        .into_data()
+        .try_to_vec::<f32>()
+        .expect("losses are f32")[0]
 }
 
 fn numbers(tensor: Tensor<2>) -> Vec<f32> {
-    tensor.into_data().try_to_vec::<f32>().expect("losses are f32")
+    tensor
+        .into_data()
+        .try_to_vec::<f32>()
+        .expect("losses are f32")
 }

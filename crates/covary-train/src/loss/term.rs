@@ -41,6 +41,9 @@ pub trait Term: Debug + Send {
     }
 }
 
+/// A term and its settings with all defaults filled in.
+pub type Built = (Box<dyn Term>, Table);
+
 /// A kind of term, as recipes name it.
 #[derive(Clone, Copy)]
 pub struct TermEntry {
@@ -49,18 +52,24 @@ pub struct TermEntry {
     /// One line about it.
     pub summary: &'static str,
     /// Makes a term from its settings.
-    pub build: fn(Table) -> Result<(Box<dyn Term>, Table), String>,
+    pub build: fn(Table) -> Result<Built, String>,
 }
 
 impl Debug for TermEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TermEntry").field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("TermEntry")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 
 /// Reads a term from its settings; gives the settings back with all defaults filled in.
-pub(super) fn build<T: Term + DeserializeOwned + Serialize + 'static>(settings: Table) -> Result<(Box<dyn Term>, Table), String> {
-    let term: T = Value::Table(settings).try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
+pub(super) fn build<T: Term + DeserializeOwned + Serialize + 'static>(
+    settings: Table,
+) -> Result<(Box<dyn Term>, Table), String> {
+    let term: T = Value::Table(settings)
+        .try_into()
+        .map_err(|error: toml::de::Error| error.message().to_owned())?;
     let settings = Table::try_from(&term).map_err(|error| error.to_string())?;
     Ok((Box::new(term), settings))
 }

@@ -49,7 +49,11 @@ pub struct BranchConfig {
 
 impl Default for BranchConfig {
     fn default() -> Self {
-        Self { symmetric: false, directions: Directions::Mean, stop_gradient: false }
+        Self {
+            symmetric: false,
+            directions: Directions::Mean,
+            stop_gradient: false,
+        }
     }
 }
 
@@ -79,7 +83,11 @@ pub struct PredictorConfig {
 
 impl Default for PredictorConfig {
     fn default() -> Self {
-        Self { kind: PredictorKind::None, hidden: 512, batch_norm: true }
+        Self {
+            kind: PredictorKind::None,
+            hidden: 512,
+            batch_norm: true,
+        }
     }
 }
 
@@ -119,7 +127,12 @@ pub struct TargetConfig {
 
 impl Default for TargetConfig {
     fn default() -> Self {
-        Self { kind: TargetKind::Shared, decay: 0.996, final_decay: 1.0, order: TargetOrder::AfterStep }
+        Self {
+            kind: TargetKind::Shared,
+            decay: 0.996,
+            final_decay: 1.0,
+            order: TargetOrder::AfterStep,
+        }
     }
 }
 
@@ -150,8 +163,16 @@ impl MethodConfig {
     /// # Errors
     /// [`MethodError::Setting`] with key and reason.
     pub fn validate(&self) -> Result<(), MethodError> {
-        let wrong = |key: &str, reason: String| Err(MethodError::Setting { key: key.into(), reason });
-        for (key, decay) in [("target.decay", self.target.decay), ("target.final_decay", self.target.final_decay)] {
+        let wrong = |key: &str, reason: String| {
+            Err(MethodError::Setting {
+                key: key.into(),
+                reason,
+            })
+        };
+        for (key, decay) in [
+            ("target.decay", self.target.decay),
+            ("target.final_decay", self.target.final_decay),
+        ] {
             if !(0.0..=1.0).contains(&decay) {
                 return wrong(key, format!("{decay} is not between 0 and 1"));
             }
@@ -161,30 +182,56 @@ impl MethodConfig {
         }
         for (name, term) in self.terms.iter() {
             if !term.weight.is_finite() || term.weight < 0.0 {
-                return wrong(&format!("terms.{name}.weight"), format!("{} is not a number from 0 on", term.weight));
+                return wrong(
+                    &format!("terms.{name}.weight"),
+                    format!("{} is not a number from 0 on", term.weight),
+                );
             }
         }
         if self.terms.iter().all(|(_, term)| term.weight == 0.0) {
-            return wrong("terms", "every weight is 0: there is nothing to learn".into());
+            return wrong(
+                "terms",
+                "every weight is 0: there is nothing to learn".into(),
+            );
         }
         Ok(())
     }
 }
 
 const PRESETS: &[(&str, &str)] = &[
-    ("vicreg@official", include_str!("../presets/vicreg@official.toml")),
+    (
+        "vicreg@official",
+        include_str!("../presets/vicreg@official.toml"),
+    ),
     ("vicreg@paper", include_str!("../presets/vicreg@paper.toml")),
     ("tico@lightly", include_str!("../presets/tico@lightly.toml")),
-    ("tico@sayannag", include_str!("../presets/tico@sayannag.toml")),
-    ("barlow-twins@official", include_str!("../presets/barlow-twins@official.toml")),
-    ("barlow-twins@lightly", include_str!("../presets/barlow-twins@lightly.toml")),
+    (
+        "tico@sayannag",
+        include_str!("../presets/tico@sayannag.toml"),
+    ),
+    (
+        "barlow-twins@official",
+        include_str!("../presets/barlow-twins@official.toml"),
+    ),
+    (
+        "barlow-twins@lightly",
+        include_str!("../presets/barlow-twins@lightly.toml"),
+    ),
     ("simsiam", include_str!("../presets/simsiam.toml")),
     ("byol", include_str!("../presets/byol.toml")),
 ];
 
 /// Name and description of every preset.
 pub fn presets() -> impl Iterator<Item = (&'static str, &'static str)> {
-    PRESETS.iter().map(|(name, text)| (*name, text.lines().next().unwrap_or_default().trim_start_matches("# ")))
+    PRESETS.iter().map(|(name, text)| {
+        (
+            *name,
+            text.lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("# "),
+        )
+    })
 }
 
 /// A preset's part of a configuration; a name without `@source` is the first source's.
@@ -192,13 +239,28 @@ pub fn presets() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// # Errors
 /// [`MethodError::UnknownPreset`] with the nearest name.
 pub fn preset(name: &str) -> Result<Table, MethodError> {
-    let named = |known: &str| known == name || known.split_once('@').is_some_and(|(method, _)| method == name);
+    let named = |known: &str| {
+        known == name
+            || known
+                .split_once('@')
+                .is_some_and(|(method, _)| method == name)
+    };
     let Some((_, text)) = PRESETS.iter().find(|(known, _)| named(known)) else {
         let suggestion = match nearest(name, PRESETS.iter().map(|(known, _)| *known)) {
             Some(known) => format!("did you mean {known}?"),
-            None => format!("known presets: {}", PRESETS.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "known presets: {}",
+                PRESETS
+                    .iter()
+                    .map(|(known, _)| *known)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         };
-        return Err(MethodError::UnknownPreset { name: name.into(), suggestion });
+        return Err(MethodError::UnknownPreset {
+            name: name.into(),
+            suggestion,
+        });
     };
     Ok(text.parse().expect("presets are TOML"))
 }
@@ -209,14 +271,23 @@ mod tests {
 
     #[test]
     fn a_plain_name_is_the_first_source() {
-        assert_eq!(preset("vicreg").unwrap(), preset("vicreg@official").unwrap());
+        assert_eq!(
+            preset("vicreg").unwrap(),
+            preset("vicreg@official").unwrap()
+        );
         assert_eq!(preset("tico").unwrap(), preset("tico@lightly").unwrap());
-        assert_eq!(preset("barlow-twins").unwrap(), preset("barlow-twins@official").unwrap());
+        assert_eq!(
+            preset("barlow-twins").unwrap(),
+            preset("barlow-twins@official").unwrap()
+        );
     }
 
     #[test]
     fn an_unknown_preset_comes_with_the_nearest_one() {
-        let MethodError::UnknownPreset { suggestion, .. } = preset("vicreg@oficial").unwrap_err() else { panic!("wrong error") };
+        let MethodError::UnknownPreset { suggestion, .. } = preset("vicreg@oficial").unwrap_err()
+        else {
+            panic!("wrong error")
+        };
         assert_eq!(suggestion, "did you mean vicreg@official?");
     }
 }

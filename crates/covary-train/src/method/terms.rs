@@ -45,8 +45,13 @@ impl TermConfig {
             Some(Value::Integer(weight)) => weight as f64,
             Some(other) => return Err(format!("terms.{name}.weight: {other} is not a number")),
         };
-        let (_, settings) = (entry(name, &kind)?.build)(table).map_err(|reason| format!("terms.{name}: {reason}"))?;
-        Ok(Self { kind, weight, settings })
+        let (_, settings) = (entry(name, &kind)?.build)(table)
+            .map_err(|reason| format!("terms.{name}: {reason}"))?;
+        Ok(Self {
+            kind,
+            weight,
+            settings,
+        })
     }
 
     pub(crate) fn build(&self) -> Result<Box<dyn Term>, String> {
@@ -56,13 +61,23 @@ impl TermConfig {
 }
 
 fn entry(name: &str, kind: &str) -> Result<&'static TermEntry, String> {
-    TERMS.iter().find(|entry| entry.kind == kind).ok_or_else(|| {
-        let suggestion = match nearest(kind, TERMS.iter().map(|entry| entry.kind)) {
-            Some(known) => format!("did you mean {known}?"),
-            None => format!("known kinds: {}", TERMS.iter().map(|entry| entry.kind).collect::<Vec<_>>().join(", ")),
-        };
-        format!("terms.{name}: there is no term of kind {kind}; {suggestion}")
-    })
+    TERMS
+        .iter()
+        .find(|entry| entry.kind == kind)
+        .ok_or_else(|| {
+            let suggestion = match nearest(kind, TERMS.iter().map(|entry| entry.kind)) {
+                Some(known) => format!("did you mean {known}?"),
+                None => format!(
+                    "known kinds: {}",
+                    TERMS
+                        .iter()
+                        .map(|entry| entry.kind)
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            };
+            format!("terms.{name}: there is no term of kind {kind}; {suggestion}")
+        })
 }
 
 impl<'de> Deserialize<'de> for Terms {
@@ -72,7 +87,10 @@ impl<'de> Deserialize<'de> for Terms {
             let term = TermConfig::parse(&name, table)?;
             Ok((name, term))
         });
-        terms.collect::<Result<_, String>>().map(Self).map_err(D::Error::custom)
+        terms
+            .collect::<Result<_, String>>()
+            .map(Self)
+            .map_err(D::Error::custom)
     }
 }
 

@@ -1,6 +1,6 @@
 //! AdamW, SGD with momentum, LARS.
 //!
-//! - AdamW: Loshchilov, Hutter 2019, in PyTorch's order; decays every parameter unless biases and BatchNorms are excluded.
+//! - AdamW: Loshchilov, Hutter 2019, in PyTorch's order; decays every parameter unless biases and `BatchNorms` are excluded.
 //! - SGD: PyTorch's momentum, weight decay in the gradient.
 //! - LARS: You et al. 2017 as in the official VICReg and Barlow Twins code: trust ratio `η ‖p‖ / ‖g + wd p‖`; with `clip` that of
 //!   solo-learn (LARC), `min(η ‖p‖ / (‖g‖ + wd ‖p‖), lr) / lr`.
@@ -50,7 +50,7 @@ pub struct OptimizerConfig {
     /// Clips the trust ratio of LARS at the learning rate. Default false.
     #[serde(default)]
     pub clip: bool,
-    /// No weight decay, and no trust ratio, for biases and BatchNorms. Default: true for LARS alone.
+    /// No weight decay, and no trust ratio, for biases and `BatchNorms`. Default: true for LARS alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude_bias_and_norm: Option<bool>,
 }
@@ -94,12 +94,42 @@ impl OptimizerConfig {
         let share = |value: f64| (0.0..1.0).contains(&value);
         let rules: [(&'static str, f64, bool, &'static str); 7] = [
             ("lr", self.lr, positive(self.lr), "a number above 0"),
-            ("weight_decay", self.weight_decay, self.weight_decay >= 0.0 && self.weight_decay.is_finite(), "a number from 0 on"),
-            ("momentum", self.momentum, share(self.momentum), "from 0 on and below 1"),
-            ("beta1", self.beta1, share(self.beta1), "from 0 on and below 1"),
-            ("beta2", self.beta2, share(self.beta2), "from 0 on and below 1"),
-            ("epsilon", self.epsilon, positive(self.epsilon), "a number above 0"),
-            ("trust_coefficient", self.trust_coefficient, positive(self.trust_coefficient), "a number above 0"),
+            (
+                "weight_decay",
+                self.weight_decay,
+                self.weight_decay >= 0.0 && self.weight_decay.is_finite(),
+                "a number from 0 on",
+            ),
+            (
+                "momentum",
+                self.momentum,
+                share(self.momentum),
+                "from 0 on and below 1",
+            ),
+            (
+                "beta1",
+                self.beta1,
+                share(self.beta1),
+                "from 0 on and below 1",
+            ),
+            (
+                "beta2",
+                self.beta2,
+                share(self.beta2),
+                "from 0 on and below 1",
+            ),
+            (
+                "epsilon",
+                self.epsilon,
+                positive(self.epsilon),
+                "a number above 0",
+            ),
+            (
+                "trust_coefficient",
+                self.trust_coefficient,
+                positive(self.trust_coefficient),
+                "a number above 0",
+            ),
         ];
         match rules.into_iter().find(|rule| !rule.2) {
             Some((key, value, _, rule)) => Err(OptimError { key, value, rule }),
@@ -108,7 +138,8 @@ impl OptimizerConfig {
     }
 
     fn excludes(&self) -> bool {
-        self.exclude_bias_and_norm.unwrap_or(self.name == OptimizerName::Lars)
+        self.exclude_bias_and_norm
+            .unwrap_or(self.name == OptimizerName::Lars)
     }
 }
 
@@ -136,9 +167,20 @@ impl Optimizer {
         let slot = |(name, layout): &(&str, &Layout)| Slot {
             name: (*name).into(),
             first: vec![0.0; layout.len()],
-            second: vec![0.0; if config.name == OptimizerName::Adamw { layout.len() } else { 0 }],
+            second: vec![
+                0.0;
+                if config.name == OptimizerName::Adamw {
+                    layout.len()
+                } else {
+                    0
+                }
+            ],
         };
-        Self { config: config.clone(), isa, slots: networks.iter().map(slot).collect() }
+        Self {
+            config: config.clone(),
+            isa,
+            slots: networks.iter().map(slot).collect(),
+        }
     }
 
     /// Moves the parameters of network `index` by its gradients, which are cleared; `step` counts from 1.
@@ -147,18 +189,40 @@ impl Optimizer {
         let spans = spans(config, network.layout());
         let (parameters, gradients) = network.parameters_and_gradients_mut();
         for span in spans {
-            let (p, g, first) = (&mut parameters[span.range.clone()], &mut gradients[span.range.clone()], &mut slot.first[span.range.clone()]);
+            let (p, g, first) = (
+                &mut parameters[span.range.clone()],
+                &mut gradients[span.range.clone()],
+                &mut slot.first[span.range.clone()],
+            );
             let weight_decay = if span.plain { 0.0 } else { config.weight_decay };
             match config.name {
                 OptimizerName::Adamw => {
-                    let OptimizerConfig { beta1, beta2, epsilon, .. } = *config;
-                    let adam = AdamW { lr, beta1, beta2, epsilon, weight_decay, step };
+                    let OptimizerConfig {
+                        beta1,
+                        beta2,
+                        epsilon,
+                        ..
+                    } = *config;
+                    let adam = AdamW {
+                        lr,
+                        beta1,
+                        beta2,
+                        epsilon,
+                        weight_decay,
+                        step,
+                    };
                     adam.apply(isa, p, g, first, &mut slot.second[span.range]);
                 }
                 OptimizerName::Sgd | OptimizerName::Lars => {
                     let lars = config.name == OptimizerName::Lars && !span.plain;
                     let trust = if lars { trust(config, lr, p, g) } else { 1.0 };
-                    Momentum { lr, momentum: config.momentum, weight_decay, trust }.apply(isa, p, g, first);
+                    Momentum {
+                        lr,
+                        momentum: config.momentum,
+                        weight_decay,
+                        trust,
+                    }
+                    .apply(isa, p, g, first);
                 }
             }
         }
@@ -167,7 +231,10 @@ impl Optimizer {
     /// State by name, for checkpoints.
     pub fn state(&self) -> Vec<(String, &[f32])> {
         let vectors = self.slots.iter().flat_map(|slot| {
-            [(format!("{}.first", slot.name), slot.first.as_slice()), (format!("{}.second", slot.name), slot.second.as_slice())]
+            [
+                (format!("{}.first", slot.name), slot.first.as_slice()),
+                (format!("{}.second", slot.name), slot.second.as_slice()),
+            ]
         });
         vectors.filter(|(_, vector)| !vector.is_empty()).collect()
     }
@@ -175,7 +242,10 @@ impl Optimizer {
     /// State by name, to be restored.
     pub fn state_mut(&mut self) -> Vec<(String, &mut [f32])> {
         let vectors = self.slots.iter_mut().flat_map(|slot| {
-            [(format!("{}.first", slot.name), slot.first.as_mut_slice()), (format!("{}.second", slot.name), slot.second.as_mut_slice())]
+            [
+                (format!("{}.first", slot.name), slot.first.as_mut_slice()),
+                (format!("{}.second", slot.name), slot.second.as_mut_slice()),
+            ]
         });
         vectors.filter(|(_, vector)| !vector.is_empty()).collect()
     }
@@ -196,20 +266,28 @@ fn spans(config: &OptimizerConfig, layout: &Layout) -> Vec<Span> {
         let joins = plain || config.name != OptimizerName::Lars;
         match spans.last_mut() {
             Some(last) if joins && last.plain == plain => last.range.end = entry.range().end,
-            _ => spans.push(Span { range: entry.range(), plain }),
+            _ => spans.push(Span {
+                range: entry.range(),
+                plain,
+            }),
         }
     }
     spans
 }
 
 fn trust(config: &OptimizerConfig, lr: f64, parameters: &[f32], gradients: &[f32]) -> f64 {
-    let decay = if config.clip { 0.0 } else { config.weight_decay };
+    let decay = if config.clip {
+        0.0
+    } else {
+        config.weight_decay
+    };
     let (weights, updates) = norms(parameters, gradients, decay);
     if weights == 0.0 || updates == 0.0 {
         return 1.0;
     }
     if config.clip {
-        let ratio = config.trust_coefficient * weights / (updates + config.weight_decay * weights + 1e-8);
+        let ratio =
+            config.trust_coefficient * weights / (updates + config.weight_decay * weights + 1e-8);
         (ratio / lr).min(1.0)
     } else {
         config.trust_coefficient * weights / updates

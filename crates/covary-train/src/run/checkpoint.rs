@@ -31,13 +31,18 @@ impl Checkpoint {
             .vectors
             .iter()
             .map(|(name, vector)| {
-                TensorView::new(Dtype::F32, vec![vector.len()], bytemuck::cast_slice(vector)).map(|view| (name.clone(), view))
+                TensorView::new(Dtype::F32, vec![vector.len()], bytemuck::cast_slice(vector))
+                    .map(|view| (name.clone(), view))
             })
             .collect();
         let views = views.expect("a flat vector is as long as its shape says");
         let metadata = HashMap::from([("step".to_owned(), self.step.to_string())]);
-        let bytes = safetensors::serialize(views, Some(metadata)).expect("names are unique and vectors are in memory");
-        super::write_atomically(path, &bytes).map_err(|source| TrainError::Write { path: path.into(), source })
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .expect("names are unique and vectors are in memory");
+        super::write_atomically(path, &bytes).map_err(|source| TrainError::Write {
+            path: path.into(),
+            source,
+        })
     }
 
     /// Reads a file that [`Checkpoint::save`] wrote.
@@ -45,22 +50,33 @@ impl Checkpoint {
     /// # Errors
     /// [`TrainError::Read`] when it cannot be read, [`TrainError::Checkpoint`] when it is not a checkpoint.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
-        let broken = |reason: String| TrainError::Checkpoint { path: path.into(), reason };
-        let bytes = fs::read(path).map_err(|source| TrainError::Read { path: path.into(), source })?;
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| broken(error.to_string()))?;
+        let broken = |reason: String| TrainError::Checkpoint {
+            path: path.into(),
+            reason,
+        };
+        let bytes = fs::read(path).map_err(|source| TrainError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let (_, metadata) =
+            SafeTensors::read_metadata(&bytes).map_err(|error| broken(error.to_string()))?;
         let step = metadata
             .metadata()
             .as_ref()
             .and_then(|entries| entries.get("step"))
             .and_then(|step| step.parse().ok())
             .ok_or_else(|| broken("it does not say its step".into()))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| broken(error.to_string()))?;
+        let tensors =
+            SafeTensors::deserialize(&bytes).map_err(|error| broken(error.to_string()))?;
         let mut vectors = BTreeMap::new();
         for (name, view) in tensors.tensors() {
             if view.dtype() != Dtype::F32 {
                 return Err(broken(format!("{name} is not f32")));
             }
-            let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            let values = view
+                .data()
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             vectors.insert(name, values.collect());
         }
         Ok(Self { step, vectors })
@@ -71,12 +87,21 @@ impl Checkpoint {
     /// # Errors
     /// [`TrainError::Checkpoint`] when it is missing or has another length.
     pub fn take(&mut self, path: &Path, name: &str, len: usize) -> Result<Vec<f32>, TrainError> {
-        let broken = |reason: String| TrainError::Checkpoint { path: path.into(), reason };
-        let vector = self.vectors.remove(name).ok_or_else(|| broken(format!("{name} is missing")))?;
+        let broken = |reason: String| TrainError::Checkpoint {
+            path: path.into(),
+            reason,
+        };
+        let vector = self
+            .vectors
+            .remove(name)
+            .ok_or_else(|| broken(format!("{name} is missing")))?;
         if vector.len() == len {
             Ok(vector)
         } else {
-            Err(broken(format!("{name} has {} numbers, {len} are needed", vector.len())))
+            Err(broken(format!(
+                "{name} has {} numbers, {len} are needed",
+                vector.len()
+            )))
         }
     }
 }
@@ -102,9 +127,19 @@ mod tests {
     fn a_truncated_checkpoint_is_an_error_that_names_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.safetensors");
-        Checkpoint { step: 1, vectors: BTreeMap::from([("a".to_owned(), vec![0.5; 64])]) }.save(&path).unwrap();
+        Checkpoint {
+            step: 1,
+            vectors: BTreeMap::from([("a".to_owned(), vec![0.5; 64])]),
+        }
+        .save(&path)
+        .unwrap();
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 10]).unwrap();
-        assert!(Checkpoint::load(&path).unwrap_err().to_string().contains("checkpoint.safetensors"));
+        assert!(
+            Checkpoint::load(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("checkpoint.safetensors")
+        );
     }
 }

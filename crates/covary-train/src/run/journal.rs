@@ -22,7 +22,10 @@ impl Journal {
     pub fn open(path: &Path, step: u64) -> std::io::Result<Self> {
         if path.exists() {
             let text = fs::read_to_string(path)?;
-            let kept: String = text.split_inclusive('\n').filter(|line| keeps(line, step)).collect();
+            let kept: String = text
+                .split_inclusive('\n')
+                .filter(|line| keeps(line, step))
+                .collect();
             if kept.len() != text.len() {
                 super::write_atomically(path, kept.as_bytes())?;
             }
@@ -70,6 +73,9 @@ mod tests {
         record.insert("loss".into(), number(f64::NAN));
         journal.append(&record).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "{\"step\":1}\n{\"step\":2}\n{\"loss\":null,\"step\":3}\n");
+        assert_eq!(
+            text,
+            "{\"step\":1}\n{\"step\":2}\n{\"loss\":null,\"step\":3}\n"
+        );
     }
 }

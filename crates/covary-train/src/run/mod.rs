@@ -43,7 +43,10 @@ impl RunFolder {
         if run.config().exists() {
             return Err(TrainError::RunExists { path: path.into() });
         }
-        fs::create_dir_all(path).map_err(|source| TrainError::Write { path: path.into(), source })?;
+        fs::create_dir_all(path).map_err(|source| TrainError::Write {
+            path: path.into(),
+            source,
+        })?;
         Ok(run)
     }
 
@@ -53,7 +56,11 @@ impl RunFolder {
     /// [`TrainError::NotARun`] when there is no `config.toml` in it.
     pub fn open(path: &Path) -> Result<Self, TrainError> {
         let run = Self { path: path.into() };
-        if run.config().is_file() { Ok(run) } else { Err(TrainError::NotARun { path: path.into() }) }
+        if run.config().is_file() {
+            Ok(run)
+        } else {
+            Err(TrainError::NotARun { path: path.into() })
+        }
     }
 
     /// The folder itself.
@@ -101,13 +108,19 @@ impl RunFolder {
     /// # Errors
     /// [`TrainError::Write`] when it cannot be written.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-        write_atomically(path, bytes).map_err(|source| TrainError::Write { path: path.into(), source })
+        write_atomically(path, bytes).map_err(|source| TrainError::Write {
+            path: path.into(),
+            source,
+        })
     }
 }
 
 /// Writes beside the file, syncs, then renames over it.
 fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;

@@ -26,14 +26,22 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// Threads of the current pool.
+    pub fn threads() -> usize {
+        rayon::current_num_threads()
+    }
+
     /// Collects it for a run about to start.
-    pub fn collect(isa: &str, precision: &str, threads: usize) -> Self {
+    pub fn collect(isa: &str, precision: &str) -> Self {
         let system = sysinfo::System::new().map(|mut system| {
-            let _ = system.refresh_cpu_all();
-            let _ = system.refresh_memory();
+            let () = system.refresh_cpu_all();
+            let () = system.refresh_memory();
             system
         });
-        let cpu = system.as_ref().ok().and_then(|system| Some(system.cpus().first()?.brand().trim().to_owned()));
+        let cpu = system
+            .as_ref()
+            .ok()
+            .and_then(|system| Some(system.cpus().first()?.brand().trim().to_owned()));
         Self {
             covary: env!("CARGO_PKG_VERSION").into(),
             commit: env!("COVARY_COMMIT").into(),
@@ -41,7 +49,7 @@ impl Provenance {
             cpu: cpu.unwrap_or_else(|| "unknown".into()),
             isa: isa.into(),
             precision: precision.into(),
-            threads,
+            threads: Self::threads(),
             memory_bytes: system.map_or(0, |system| system.total_memory()),
             started_unix_s: unix_seconds(),
         }
@@ -50,13 +58,17 @@ impl Provenance {
 
 /// Seconds since 1970 by the system's clock; for records only, never for results.
 pub fn unix_seconds() -> f64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// Largest resident memory of this process so far, bytes, where the system tells (`VmHWM` of `/proc/self/status`).
 pub fn peak_memory_bytes() -> Option<u64> {
     let status = fs_err::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }

@@ -49,8 +49,14 @@ impl EventFile {
     /// When the file cannot be written.
     pub fn create(folder: &Path, unix_seconds: f64) -> std::io::Result<Self> {
         let name = format!("events.out.tfevents.{:.0}.covary", unix_seconds * 1e3);
-        let mut events = Self { file: fs::File::create(folder.join(name))? };
-        let version = Event { wall_time: unix_seconds, file_version: Some("brain.Event:2".into()), ..Event::default() };
+        let mut events = Self {
+            file: fs::File::create(folder.join(name))?,
+        };
+        let version = Event {
+            wall_time: unix_seconds,
+            file_version: Some("brain.Event:2".into()),
+            ..Event::default()
+        };
         events.write(&version)?;
         Ok(events)
     }
@@ -59,10 +65,18 @@ impl EventFile {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn scalars(&mut self, unix_seconds: f64, step: u64, scalars: &[(String, f64)]) -> std::io::Result<()> {
+    pub fn scalars(
+        &mut self,
+        unix_seconds: f64,
+        step: u64,
+        scalars: &[(String, f64)],
+    ) -> std::io::Result<()> {
         let value = scalars
             .iter()
-            .map(|(tag, value)| Value { tag: tag.clone(), simple_value: *value as f32 })
+            .map(|(tag, value)| Value {
+                tag: tag.clone(),
+                simple_value: *value as f32,
+            })
             .collect();
         self.write(&Event {
             wall_time: unix_seconds,
@@ -85,7 +99,9 @@ impl EventFile {
 }
 
 fn masked_crc(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
+    crc32c::crc32c(bytes)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
 }
 
 #[cfg(test)]
@@ -96,22 +112,40 @@ mod tests {
     #[test]
     fn the_crc_of_a_known_length_is_the_one_tensorflow_writes() {
         // CRC-32C("123456789") = 0xe3069283 (RFC 3720, appendix B.4 check value), masked by hand.
-        assert_eq!(masked_crc(b"123456789"), 0xe306_9283_u32.rotate_right(15).wrapping_add(0xa282_ead8));
+        assert_eq!(
+            masked_crc(b"123456789"),
+            0xe306_9283_u32.rotate_right(15).wrapping_add(0xa282_ead8)
+        );
     }
 
     #[test]
     fn records_read_back_with_their_lengths_and_checksums() {
         let folder = tempfile::tempdir().unwrap();
         let mut events = EventFile::create(folder.path(), 1.5).unwrap();
-        events.scalars(2.0, 7, &[("loss".into(), 0.25), ("terms/variance".into(), 0.5)]).unwrap();
-        let path = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        events
+            .scalars(
+                2.0,
+                7,
+                &[("loss".into(), 0.25), ("terms/variance".into(), 0.5)],
+            )
+            .unwrap();
+        let path = fs::read_dir(folder.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         let bytes = fs::read(path).unwrap();
         let mut at = 0;
         let mut messages = Vec::new();
         while at < bytes.len() {
             let length = u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
             let payload = &bytes[at + 12..at + 12 + length];
-            let crc = u32::from_le_bytes(bytes[at + 12 + length..at + 16 + length].try_into().unwrap());
+            let crc = u32::from_le_bytes(
+                bytes[at + 12 + length..at + 16 + length]
+                    .try_into()
+                    .unwrap(),
+            );
             assert_eq!(crc, masked_crc(payload));
             messages.push(Event::decode(payload).unwrap());
             at += 16 + length;
@@ -119,6 +153,9 @@ mod tests {
         assert_eq!(messages[0].file_version.as_deref(), Some("brain.Event:2"));
         let values = &messages[1].summary.as_ref().unwrap().value;
         assert_eq!(messages[1].step, 7);
-        assert_eq!((values[1].tag.as_str(), values[1].simple_value), ("terms/variance", 0.5));
+        assert_eq!(
+            (values[1].tag.as_str(), values[1].simple_value),
+            ("terms/variance", 0.5)
+        );
     }
 }

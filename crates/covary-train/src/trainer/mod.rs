@@ -10,7 +10,7 @@ use covary_kernels::Isa;
 use covary_nn::EngineConfig;
 
 pub use model::{Model, Target};
-pub use step::StepReport;
+pub use step::{Phases, StepReport};
 pub use train::{Event, Outcome, Progress, train};
 
 use crate::TrainError;
@@ -41,16 +41,32 @@ impl TrainState {
     ///
     /// # Errors
     /// Sizes and settings that make no network, loss or optimizer.
-    pub fn new(config: &TrainConfig, engine: &EngineConfig, isa: Isa, total_steps: u64) -> Result<Self, TrainError> {
+    pub fn new(
+        config: &TrainConfig,
+        engine: &EngineConfig,
+        isa: Isa,
+        total_steps: u64,
+    ) -> Result<Self, TrainError> {
         let mut model = Model::new(config, engine)?;
-        let networks: Vec<_> = model.trained_mut().into_iter().map(|(name, network)| (name, network.layout().clone())).collect();
-        let layouts: Vec<_> = networks.iter().map(|(name, layout)| (*name, layout)).collect();
+        let networks: Vec<_> = model
+            .trained_mut()
+            .into_iter()
+            .map(|(name, network)| (name, network.layout().clone()))
+            .collect();
+        let layouts: Vec<_> = networks
+            .iter()
+            .map(|(name, layout)| (*name, layout))
+            .collect();
         Ok(Self {
             objective: Objective::new(&config.method_config())?,
             step: 0,
             optimizer: Optimizer::new(&config.optimizer, isa, &layouts),
             schedule: Schedule::new(config.optimizer.lr, config.schedule.warmup, total_steps),
-            target_decay: EmaSchedule::new(config.target.decay, config.target.final_decay, total_steps),
+            target_decay: EmaSchedule::new(
+                config.target.decay,
+                config.target.final_decay,
+                total_steps,
+            ),
             target_order: config.target.order,
             isa,
             model,
@@ -59,14 +75,29 @@ impl TrainState {
 
     /// Everything needed to go on with the same bits.
     pub fn checkpoint(&mut self) -> Checkpoint {
-        let mut checkpoint = Checkpoint { step: self.step, ..Checkpoint::default() };
+        let mut checkpoint = Checkpoint {
+            step: self.step,
+            ..Checkpoint::default()
+        };
         for (name, network) in self.model.networks_mut() {
-            checkpoint.vectors.insert(format!("{name}.parameters"), network.parameters().to_vec());
-            checkpoint.vectors.insert(format!("{name}.statistics"), network.statistics().to_vec());
+            checkpoint
+                .vectors
+                .insert(format!("{name}.parameters"), network.parameters().to_vec());
+            checkpoint
+                .vectors
+                .insert(format!("{name}.statistics"), network.statistics().to_vec());
         }
-        let state = self.optimizer.state().into_iter().map(|(name, vector)| (format!("optimizer.{name}"), vector.to_vec()));
+        let state = self
+            .optimizer
+            .state()
+            .into_iter()
+            .map(|(name, vector)| (format!("optimizer.{name}"), vector.to_vec()));
         checkpoint.vectors.extend(state);
-        let state = self.objective.state().into_iter().map(|(name, vector)| (format!("loss.{name}"), vector));
+        let state = self
+            .objective
+            .state()
+            .into_iter()
+            .map(|(name, vector)| (format!("loss.{name}"), vector));
         checkpoint.vectors.extend(state);
         checkpoint
     }
@@ -78,17 +109,40 @@ impl TrainState {
     pub fn restore(&mut self, mut checkpoint: Checkpoint, path: &Path) -> Result<(), TrainError> {
         for (name, network) in self.model.networks_mut() {
             let len = network.parameters().len();
-            network.parameters_mut().copy_from_slice(&checkpoint.take(path, &format!("{name}.parameters"), len)?);
+            network.parameters_mut().copy_from_slice(&checkpoint.take(
+                path,
+                &format!("{name}.parameters"),
+                len,
+            )?);
             let len = network.statistics().len();
-            network.statistics_mut().copy_from_slice(&checkpoint.take(path, &format!("{name}.statistics"), len)?);
+            network.statistics_mut().copy_from_slice(&checkpoint.take(
+                path,
+                &format!("{name}.statistics"),
+                len,
+            )?);
         }
         for (name, vector) in self.optimizer.state_mut() {
-            vector.copy_from_slice(&checkpoint.take(path, &format!("optimizer.{name}"), vector.len())?);
+            vector.copy_from_slice(&checkpoint.take(
+                path,
+                &format!("optimizer.{name}"),
+                vector.len(),
+            )?);
         }
         self.step = checkpoint.step;
         let loss = std::mem::take(&mut checkpoint.vectors)
             .into_iter()
-            .map(|(name, vector)| (name.strip_prefix("loss.").map_or_else(|| name.clone(), str::to_owned), vector));
-        self.objective.load_state(loss.collect()).map_err(|error| TrainError::Checkpoint { path: path.into(), reason: error.to_string() })
+            .map(|(name, vector)| {
+                (
+                    name.strip_prefix("loss.")
+                        .map_or_else(|| name.clone(), str::to_owned),
+                    vector,
+                )
+            });
+        self.objective
+            .load_state(loss.collect())
+            .map_err(|error| TrainError::Checkpoint {
+                path: path.into(),
+                reason: error.to_string(),
+            })
     }
 }

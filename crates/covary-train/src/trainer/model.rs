@@ -45,20 +45,31 @@ impl Model {
         let build = |part: Part| part.build(config, engine);
         let target = match config.target.kind {
             TargetKind::Shared => None,
-            TargetKind::Momentum => Some(Target { encoder: build(Part::Encoder)?, projector: build(Part::Projector)? }),
+            TargetKind::Momentum => Some(Target {
+                encoder: build(Part::Encoder)?,
+                projector: build(Part::Projector)?,
+            }),
         };
         let predictor = match config.predictor.kind {
             PredictorKind::None => None,
             PredictorKind::Linear | PredictorKind::Mlp => Some(build(Part::Predictor)?),
         };
-        Ok(Self { encoder: build(Part::Encoder)?, projector: build(Part::Projector)?, predictor, target })
+        Ok(Self {
+            encoder: build(Part::Encoder)?,
+            projector: build(Part::Projector)?,
+            predictor,
+            target,
+        })
     }
 
     /// The encoder as it is before training.
     ///
     /// # Errors
     /// As [`Model::new`].
-    pub fn initial_encoder(config: &TrainConfig, engine: &EngineConfig) -> Result<Network, TrainError> {
+    pub fn initial_encoder(
+        config: &TrainConfig,
+        engine: &EngineConfig,
+    ) -> Result<Network, TrainError> {
         Part::Encoder.build(config, engine)
     }
 
@@ -69,8 +80,15 @@ impl Model {
 
     /// Every network with the name that checkpoints know it by.
     pub fn networks_mut(&mut self) -> Vec<(&'static str, &mut Network)> {
-        let mut networks = vec![("encoder", &mut self.encoder), ("projector", &mut self.projector)];
-        networks.extend(self.predictor.as_mut().map(|network| ("predictor", network)));
+        let mut networks = vec![
+            ("encoder", &mut self.encoder),
+            ("projector", &mut self.projector),
+        ];
+        networks.extend(
+            self.predictor
+                .as_mut()
+                .map(|network| ("predictor", network)),
+        );
         if let Some(target) = &mut self.target {
             networks.push(("target.encoder", &mut target.encoder));
             networks.push(("target.projector", &mut target.projector));
@@ -80,8 +98,15 @@ impl Model {
 
     /// The networks that the optimizer moves, in a fixed order.
     pub fn trained_mut(&mut self) -> Vec<(&'static str, &mut Network)> {
-        let mut networks = vec![("encoder", &mut self.encoder), ("projector", &mut self.projector)];
-        networks.extend(self.predictor.as_mut().map(|network| ("predictor", network)));
+        let mut networks = vec![
+            ("encoder", &mut self.encoder),
+            ("projector", &mut self.projector),
+        ];
+        networks.extend(
+            self.predictor
+                .as_mut()
+                .map(|network| ("predictor", network)),
+        );
         networks
     }
 }
@@ -95,9 +120,18 @@ enum Part {
 impl Part {
     fn build(self, config: &TrainConfig, engine: &EngineConfig) -> Result<Network, TrainError> {
         let (mut network, name) = match self {
-            Self::Encoder => (Network::resnet(&encoder_config(config)?, engine)?, "encoder"),
-            Self::Projector => (Network::mlp(&projector_config(config), engine)?, "projector"),
-            Self::Predictor => (Network::mlp(&predictor_config(config), engine)?, "predictor"),
+            Self::Encoder => (
+                Network::resnet(&encoder_config(config)?, engine)?,
+                "encoder",
+            ),
+            Self::Projector => (
+                Network::mlp(&projector_config(config), engine)?,
+                "projector",
+            ),
+            Self::Predictor => (
+                Network::mlp(&predictor_config(config), engine)?,
+                "predictor",
+            ),
         };
         network.initialise(config.seed, name);
         Ok(network)
@@ -106,7 +140,12 @@ impl Part {
 
 fn encoder_config(config: &TrainConfig) -> Result<ResNetConfig, TrainError> {
     let side = config.augment.size;
-    Ok(ResNetConfig::named(&config.encoder.name, config.encoder.width, side, side)?)
+    Ok(ResNetConfig::named(
+        &config.encoder.name,
+        config.encoder.width,
+        side,
+        side,
+    )?)
 }
 
 fn projector_config(config: &TrainConfig) -> MlpConfig {
@@ -114,7 +153,12 @@ fn projector_config(config: &TrainConfig) -> MlpConfig {
     let mut sizes = vec![8 * config.encoder.width];
     sizes.extend(std::iter::repeat_n(projector.hidden, projector.layers - 1));
     sizes.push(projector.dim);
-    MlpConfig { sizes, batch_norm: projector.batch_norm, output_norm: projector.output_batch_norm, output_bias: true }
+    MlpConfig {
+        sizes,
+        batch_norm: projector.batch_norm,
+        output_norm: projector.output_batch_norm,
+        output_bias: true,
+    }
 }
 
 fn predictor_config(config: &TrainConfig) -> MlpConfig {
@@ -123,5 +167,10 @@ fn predictor_config(config: &TrainConfig) -> MlpConfig {
         PredictorKind::Mlp => vec![dim, predictor.hidden, dim],
         PredictorKind::Linear | PredictorKind::None => vec![dim, dim],
     };
-    MlpConfig { sizes, batch_norm: predictor.batch_norm, output_norm: OutputNorm::None, output_bias: true }
+    MlpConfig {
+        sizes,
+        batch_norm: predictor.batch_norm,
+        output_norm: OutputNorm::None,
+        output_bias: true,
+    }
 }

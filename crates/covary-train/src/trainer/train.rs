@@ -74,10 +74,17 @@ pub fn train(
         let report = state.train_step(&views)?;
         clock.add(start, config.batch_size);
 
-        let progress = Progress { total_steps, epoch: epoch + 1, images_per_s: clock.images_per_s() };
+        let progress = Progress {
+            total_steps,
+            epoch: epoch + 1,
+            images_per_s: clock.images_per_s(),
+        };
         logs.step(&report, &progress)?;
         watch(Event::Step(&report, progress));
-        if batch + 1 == steps_per_epoch && config.monitor.every_epochs != 0 && (epoch + 1) % config.monitor.every_epochs == 0 {
+        if batch + 1 == steps_per_epoch
+            && config.monitor.every_epochs != 0
+            && (epoch + 1) % config.monitor.every_epochs == 0
+        {
             let measured = monitor.measure(state)?;
             logs.epoch(epoch + 1, state.step, &measured)?;
             watch(Event::Monitor(epoch + 1, &measured));
@@ -90,7 +97,11 @@ pub fn train(
     if saved != state.step || !run.checkpoint().exists() {
         state.checkpoint().save(&run.checkpoint())?;
     }
-    let outcome = if state.step < total_steps { Outcome::Interrupted } else { Outcome::Finished };
+    let outcome = if state.step < total_steps {
+        Outcome::Interrupted
+    } else {
+        Outcome::Finished
+    };
     Ok((outcome, clock.images_per_s()))
 }
 
@@ -128,7 +139,8 @@ impl Logs {
         Ok(Self {
             steps: Journal::open(&run.steps(), step).map_err(write(run.steps()))?,
             epochs: Journal::open(&run.epochs(), step).map_err(write(run.epochs()))?,
-            events: EventFile::create(run.path(), unix_seconds()).map_err(write(run.path().into()))?,
+            events: EventFile::create(run.path(), unix_seconds())
+                .map_err(write(run.path().into()))?,
         })
     }
 
@@ -140,19 +152,47 @@ impl Logs {
         }
         scalars.push(("lr".into(), report.lr));
         scalars.push(("images_per_s".into(), progress.images_per_s));
-        Self::write(&mut self.steps, &mut self.events, report.step, progress.epoch, &scalars)
+        Self::write(
+            &mut self.steps,
+            &mut self.events,
+            report.step,
+            progress.epoch,
+            &scalars,
+        )
     }
 
     fn epoch(&mut self, epoch: u64, step: u64, report: &MonitorReport) -> Result<(), TrainError> {
-        Self::write(&mut self.epochs, &mut self.events, step, epoch, &report.scalars())
+        Self::write(
+            &mut self.epochs,
+            &mut self.events,
+            step,
+            epoch,
+            &report.scalars(),
+        )
     }
 
-    fn write(journal: &mut Journal, events: &mut EventFile, step: u64, epoch: u64, scalars: &[(String, f64)]) -> Result<(), TrainError> {
-        let mut record = Map::from_iter([("step".to_owned(), step.into()), ("epoch".to_owned(), epoch.into())]);
-        record.extend(scalars.iter().map(|(name, value)| (name.clone(), number(*value))));
+    fn write(
+        journal: &mut Journal,
+        events: &mut EventFile,
+        step: u64,
+        epoch: u64,
+        scalars: &[(String, f64)],
+    ) -> Result<(), TrainError> {
+        let mut record = Map::from_iter([
+            ("step".to_owned(), step.into()),
+            ("epoch".to_owned(), epoch.into()),
+        ]);
+        record.extend(
+            scalars
+                .iter()
+                .map(|(name, value)| (name.clone(), number(*value))),
+        );
         journal
             .append(&record)
             .and_then(|()| events.scalars(unix_seconds(), step, scalars))
-            .map_err(|source| TrainError::Write { path: "metrics".into(), source })
+            .map_err(|source| TrainError::Write {
+                path: "metrics".into(),
+                source,
+            })
     }
 }

@@ -4,8 +4,8 @@
 //! kept a view; all buffers stay between steps.
 
 use covary_kernels::{
-    BlockGeometry, BlockScratch, BlockTape, Element, Isa, Operand, Precision, ResidualBlock, Statistics, Stem, StemScratch, StemTape,
-    average_pool, average_pool_gradient,
+    BlockGeometry, BlockScratch, BlockTape, Element, Isa, Operand, Precision, ResidualBlock,
+    Statistics, Stem, StemScratch, StemTape, average_pool, average_pool_gradient,
 };
 use half::bf16;
 
@@ -34,10 +34,19 @@ macro_rules! each {
 }
 
 impl ResNetKernels {
-    pub(crate) fn new(rows: usize, columns: usize, width: usize, blocks: [usize; 4], isa: Isa, precision: Precision) -> Self {
+    pub(crate) fn new(
+        rows: usize,
+        columns: usize,
+        width: usize,
+        blocks: [usize; 4],
+        isa: Isa,
+        precision: Precision,
+    ) -> Self {
         match precision {
             Precision::F32 => Self::F32(Stages::new(rows, columns, width, blocks, isa)),
-            Precision::Bf16 if isa == Isa::Avx512Bf16 => Self::Bf16(Stages::new(rows, columns, width, blocks, isa)),
+            Precision::Bf16 if isa == Isa::Avx512Bf16 => {
+                Self::Bf16(Stages::new(rows, columns, width, blocks, isa))
+            }
             Precision::Bf16 => Self::Widened(Stages::new(rows, columns, width, blocks, isa)),
         }
     }
@@ -65,12 +74,23 @@ impl ResNetKernels {
     }
 
     /// Adds the gradients of the last forward pass that kept its tape.
-    pub(crate) fn backward(&mut self, parameters: &[f32], representation_gradient: &[f32], gradients: &mut [f32]) {
+    pub(crate) fn backward(
+        &mut self,
+        parameters: &[f32],
+        representation_gradient: &[f32],
+        gradients: &mut [f32],
+    ) {
         each!(self, stages => stages.backward(parameters, representation_gradient, gradients));
     }
 
     /// Representations in eval mode.
-    pub(crate) fn infer(&mut self, parameters: &[f32], statistics: &[f32], images: &[f32], out: &mut [f32]) {
+    pub(crate) fn infer(
+        &mut self,
+        parameters: &[f32],
+        statistics: &[f32],
+        images: &[f32],
+        out: &mut [f32],
+    ) {
         each!(self, stages => stages.infer(parameters, statistics, images, out));
     }
 }
@@ -114,8 +134,18 @@ impl<T: Element, O: Operand> Stages<T, O> {
             for block in 0..count {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
                 let c_out = width << stage;
-                blocks.push(ResidualBlock::new(BlockGeometry { height, width: columns_now, c_in: channels, c_out, stride }, isa));
-                (height, columns_now, channels) = (height.div_ceil(stride), columns_now.div_ceil(stride), c_out);
+                blocks.push(ResidualBlock::new(
+                    BlockGeometry {
+                        height,
+                        width: columns_now,
+                        c_in: channels,
+                        c_out,
+                        stride,
+                    },
+                    isa,
+                ));
+                (height, columns_now, channels) =
+                    (height.div_ceil(stride), columns_now.div_ceil(stride), c_out);
             }
         }
         Self {
@@ -156,14 +186,25 @@ impl<T: Element, O: Operand> Stages<T, O> {
         keep_tape: bool,
         out: &mut [f32],
     ) {
-        self.pack(parameters, if keep_tape { Packed::Both } else { Packed::Forward });
+        self.pack(
+            parameters,
+            if keep_tape {
+                Packed::Both
+            } else {
+                Packed::Forward
+            },
+        );
         let mut tapes = std::mem::take(&mut self.tapes);
         if keep_tape {
             tapes.resize_with(views, Tape::default);
         }
-        let parts = images.chunks_exact(images.len() / views).zip(out.chunks_exact_mut(out.len() / views));
+        let parts = images
+            .chunks_exact(images.len() / views)
+            .zip(out.chunks_exact_mut(out.len() / views));
         for (view, (images, out)) in parts.enumerate() {
-            let running = statistics.as_deref_mut().map_or(Statistics::Batch, Statistics::Update);
+            let running = statistics
+                .as_deref_mut()
+                .map_or(Statistics::Batch, Statistics::Update);
             if keep_tape {
                 self.one_view(parameters, running, images, &mut tapes[view], out);
             } else {
@@ -178,42 +219,86 @@ impl<T: Element, O: Operand> Stages<T, O> {
     fn infer(&mut self, parameters: &[f32], statistics: &[f32], images: &[f32], out: &mut [f32]) {
         self.pack(parameters, Packed::Forward);
         let mut tape = std::mem::take(&mut self.untracked);
-        let parts = images.chunks(INFERENCE_IMAGES * self.image_len).zip(out.chunks_mut(INFERENCE_IMAGES * self.features));
+        let parts = images
+            .chunks(INFERENCE_IMAGES * self.image_len)
+            .zip(out.chunks_mut(INFERENCE_IMAGES * self.features));
         for (images, out) in parts {
-            self.one_view(parameters, Statistics::Fixed(statistics), images, &mut tape, out);
+            self.one_view(
+                parameters,
+                Statistics::Fixed(statistics),
+                images,
+                &mut tape,
+                out,
+            );
         }
         self.untracked = tape;
     }
 
-    fn one_view(&mut self, parameters: &[f32], mut statistics: Statistics<'_>, images: &[f32], tape: &mut Tape<T>, out: &mut [f32]) {
+    fn one_view(
+        &mut self,
+        parameters: &[f32],
+        mut statistics: Statistics<'_>,
+        images: &[f32],
+        tape: &mut Tape<T>,
+        out: &mut [f32],
+    ) {
         let (stem, mut rest) = parameters.split_at(self.stem.parameters_len());
         let running = statistics.part(self.stem.statistics_len());
-        self.stem.forward(images, stem, running, &mut tape.stem, &mut self.stem_scratch);
-        tape.blocks.resize_with(self.blocks.len(), BlockTape::default);
+        self.stem.forward(
+            images,
+            stem,
+            running,
+            &mut tape.stem,
+            &mut self.stem_scratch,
+        );
+        tape.blocks
+            .resize_with(self.blocks.len(), BlockTape::default);
         for index in 0..self.blocks.len() {
             let block = &self.blocks[index];
             let (done, ahead) = tape.blocks.split_at_mut(index);
             let x = done.last().map_or(&tape.stem.output, |tape| &tape.output);
             let running = statistics.part(block.statistics_len());
-            block.forward(x, &rest[..block.parameters_len()], running, &mut ahead[0], &mut self.block_scratch);
+            block.forward(
+                x,
+                &rest[..block.parameters_len()],
+                running,
+                &mut ahead[0],
+                &mut self.block_scratch,
+            );
             rest = &rest[block.parameters_len()..];
         }
-        let last = tape.blocks.last().map_or(&tape.stem.output, |tape| &tape.output);
+        let last = tape
+            .blocks
+            .last()
+            .map_or(&tape.stem.output, |tape| &tape.output);
         average_pool(last, self.last_pixels, self.features, out);
     }
 
-    fn backward(&mut self, parameters: &[f32], representation_gradient: &[f32], gradients: &mut [f32]) {
+    fn backward(
+        &mut self,
+        parameters: &[f32],
+        representation_gradient: &[f32],
+        gradients: &mut [f32],
+    ) {
         let views = self.tapes.len();
         let mut starts = vec![self.stem.parameters_len()];
         starts.extend(self.blocks.iter().scan(starts[0], |start, block| {
             *start += block.parameters_len();
             Some(*start)
         }));
-        for (tape, dh) in self.tapes.iter().zip(representation_gradient.chunks_exact(representation_gradient.len() / views)) {
+        for (tape, dh) in self
+            .tapes
+            .iter()
+            .zip(representation_gradient.chunks_exact(representation_gradient.len() / views))
+        {
             average_pool_gradient(dh, self.last_pixels, self.features, &mut self.gradient);
             for (index, block) in self.blocks.iter().enumerate().rev() {
                 let span = starts[index]..starts[index + 1];
-                let x = if index == 0 { &tape.stem.output } else { &tape.blocks[index - 1].output };
+                let x = if index == 0 {
+                    &tape.stem.output
+                } else {
+                    &tape.blocks[index - 1].output
+                };
                 block.backward(
                     x,
                     &parameters[span.clone()],
@@ -226,7 +311,13 @@ impl<T: Element, O: Operand> Stages<T, O> {
                 std::mem::swap(&mut self.gradient, &mut self.next_gradient);
             }
             let span = ..self.stem.parameters_len();
-            self.stem.backward(&parameters[span], &mut gradients[span], &self.gradient, &tape.stem, &mut self.stem_scratch);
+            self.stem.backward(
+                &parameters[span],
+                &mut gradients[span],
+                &self.gradient,
+                &tape.stem,
+                &mut self.stem_scratch,
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! ResNets of basic blocks (He et al. 2016) for small images: 3x3 stem with stride 1 and padding 1, no pooling, four stages.
+//! `ResNets` of basic blocks (He et al. 2016) for small images: 3x3 stem with stride 1 and padding 1, no pooling, four stages.
 //!
 //! Names and order are torchvision's, without the classifier: `conv1.weight`, `bn1.weight`, ..., `layer4.1.bn2.bias`.
 
@@ -32,12 +32,22 @@ impl ResNetConfig {
             "resnet34" => [3, 4, 6, 3],
             _ => return Err(NnError::UnknownEncoder(name.into())),
         };
-        for (what, value, least) in [("encoder width", width, 1), ("image height", rows, 8), ("image width", columns, 8)] {
+        for (what, value, least) in [
+            ("encoder width", width, 1),
+            ("image height", rows, 8),
+            ("image width", columns, 8),
+        ] {
             if value < least {
                 return Err(NnError::Size { what, value, least });
             }
         }
-        Ok(Self { name: name.into(), width, blocks, rows, columns })
+        Ok(Self {
+            name: name.into(),
+            width,
+            blocks,
+            rows,
+            columns,
+        })
     }
 
     /// Width of the representation.
@@ -54,11 +64,26 @@ impl ResNetConfig {
             let c_out = self.width << stage;
             for block in 0..count {
                 let prefix = format!("layer{}.{block}", stage + 1);
-                conv_norm(&mut layouts, &format!("{prefix}.conv1"), &format!("{prefix}.bn1"), [c_out, c_in, 3]);
-                conv_norm(&mut layouts, &format!("{prefix}.conv2"), &format!("{prefix}.bn2"), [c_out, c_out, 3]);
+                conv_norm(
+                    &mut layouts,
+                    &format!("{prefix}.conv1"),
+                    &format!("{prefix}.bn1"),
+                    [c_out, c_in, 3],
+                );
+                conv_norm(
+                    &mut layouts,
+                    &format!("{prefix}.conv2"),
+                    &format!("{prefix}.bn2"),
+                    [c_out, c_out, 3],
+                );
                 if c_in != c_out {
                     let shortcut = format!("{prefix}.downsample");
-                    conv_norm(&mut layouts, &format!("{shortcut}.0"), &format!("{shortcut}.1"), [c_out, c_in, 1]);
+                    conv_norm(
+                        &mut layouts,
+                        &format!("{shortcut}.0"),
+                        &format!("{shortcut}.1"),
+                        [c_out, c_in, 1],
+                    );
                 }
                 c_in = c_out;
             }
@@ -67,7 +92,12 @@ impl ResNetConfig {
     }
 }
 
-fn conv_norm((parameters, statistics): &mut (Layout, Layout), conv: &str, norm: &str, [c_out, c_in, kernel]: [usize; 3]) {
+fn conv_norm(
+    (parameters, statistics): &mut (Layout, Layout),
+    conv: &str,
+    norm: &str,
+    [c_out, c_in, kernel]: [usize; 3],
+) {
     parameters.push(format!("{conv}.weight"), &[c_out, c_in, kernel, kernel]);
     parameters.push(format!("{norm}.weight"), &[c_out]);
     parameters.push(format!("{norm}.bias"), &[c_out]);

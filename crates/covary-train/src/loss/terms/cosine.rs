@@ -30,7 +30,9 @@ pub(super) struct Cosine {
 
 impl Default for Cosine {
     fn default() -> Self {
-        Self { form: Form::Negative }
+        Self {
+            form: Form::Negative,
+        }
     }
 }
 
@@ -40,7 +42,9 @@ impl Term for Cosine {
     }
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
-        let cosine = (normalised_rows(z[0].clone()) * normalised_rows(z[1].clone())).sum_dim(1).mean();
+        let cosine = (normalised_rows(z[0].clone()) * normalised_rows(z[1].clone()))
+            .sum_dim(1)
+            .mean();
         match self.form {
             Form::Negative => -cosine,
             Form::OneMinus => -cosine + 1.0,

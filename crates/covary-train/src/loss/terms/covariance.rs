@@ -1,6 +1,6 @@
 //! `(1 / D) Σ_{i≠j} C_ij²` with `C = Zᵀ Z / (N - 1)` of centred columns, summed over the views.
 //!
-//! Bardes et al. 2022 (VICReg), eq. 3 and 4; all references sum over the two views here (VICRegL's code halves it).
+//! Bardes et al. 2022 (VICReg), eq. 3 and 4; all references sum over the two views here (`VICRegL`'s code halves it).
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,9 @@ pub(super) struct Covariance {
 
 impl Default for Covariance {
     fn default() -> Self {
-        Self { views: OverViews::Sum }
+        Self {
+            views: OverViews::Sum,
+        }
     }
 }
 

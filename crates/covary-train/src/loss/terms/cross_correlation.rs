@@ -37,7 +37,10 @@ impl Term for OffDiagonal {
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
         let scale = 1.0 / (z[0].dims()[0] as f32).sqrt();
-        let (x, y) = (standardised(z[0].clone()) * scale, standardised(z[1].clone()) * scale);
+        let (x, y) = (
+            standardised(z[0].clone()) * scale,
+            standardised(z[1].clone()) * scale,
+        );
         squared_product(x.clone(), y.clone()) - squared_diagonal(x, y)
     }
 }

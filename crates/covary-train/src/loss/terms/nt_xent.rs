@@ -3,8 +3,8 @@
 //!
 //! Chen et al. 2020 (SimCLR), eq. 1. τ: lightly and stable-pretraining 0.5, solo-learn's CIFAR recipe 0.2.
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::Tensor;
+use burn::tensor::activation::log_softmax;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Scope, Term};
@@ -34,11 +34,20 @@ impl Term for NtXent {
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
         let [n, _] = z[0].dims();
-        let rows = Tensor::cat(vec![normalised_rows(z[0].clone()), normalised_rows(z[1].clone())], 0);
+        let rows = Tensor::cat(
+            vec![normalised_rows(z[0].clone()), normalised_rows(z[1].clone())],
+            0,
+        );
         let itself = Tensor::<2>::eye(2 * n, &rows.device());
         let similarity = rows.clone().matmul(rows.transpose()) / self.temperature as f32;
         let log_probability = log_softmax(similarity - itself.clone() * NEVER, 1);
-        let other = Tensor::cat(vec![itself.clone().slice([n..2 * n, 0..2 * n]), itself.slice([0..n, 0..2 * n])], 0);
+        let other = Tensor::cat(
+            vec![
+                itself.clone().slice([n..2 * n, 0..2 * n]),
+                itself.slice([0..n, 0..2 * n]),
+            ],
+            0,
+        );
         -(log_probability * other).sum_dim(1).mean()
     }
 }

@@ -32,7 +32,11 @@ pub(super) struct Variance {
 
 impl Default for Variance {
     fn default() -> Self {
-        Self { gamma: 1.0, epsilon: 1e-4, views: OverViews::Mean }
+        Self {
+            gamma: 1.0,
+            epsilon: 1e-4,
+            views: OverViews::Mean,
+        }
     }
 }
 
@@ -53,7 +57,10 @@ impl Term for Variance {
 }
 
 /// Mean or sum of one value a view.
-pub(super) fn over_views(how: OverViews, values: impl ExactSizeIterator<Item = Tensor<1>>) -> Tensor<1> {
+pub(super) fn over_views(
+    how: OverViews,
+    values: impl ExactSizeIterator<Item = Tensor<1>>,
+) -> Tensor<1> {
     let count = values.len();
     let sum = values.reduce(|a, b| a + b).expect("there is a view");
     match how {

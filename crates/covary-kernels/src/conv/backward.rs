@@ -1,0 +1,332 @@
+//! The backward pass of convolutions over a batch: weight gradients summed over fixed chunks of images, input gradients through what
+//! comes before the convolution.
+
+use rayon::prelude::*;
+
+use super::layer::{ConvLayer, SCRATCH, Scratch, sized};
+use super::operand::Operand;
+use super::outer::outer;
+use super::product::product;
+use crate::Isa;
+use crate::element::Element;
+use crate::frame::{Affine, Map, load_frame, load_pair};
+use crate::passes::{self, Back};
+
+/// One convolution's part of a backward pass: its gradient behind its BatchNorm, and the sums of its weight gradient.
+pub(crate) struct Branch<'a, T, O> {
+    pub(crate) layer: &'a ConvLayer<T, O>,
+    pub(crate) gradient: &'a [T],
+    pub(crate) mask: Option<&'a [T]>,
+    pub(crate) y: &'a [T],
+    pub(crate) back: Back<'a>,
+    pub(crate) sums: &'a mut Vec<f32>,
+}
+
+/// What becomes of the gradient of the input.
+pub(crate) enum Epilogue<'a, T> {
+    /// It is not needed: the input is the images.
+    Drop,
+    /// It goes back through the ReLU of the BatchNorm before the convolution; sums are `[images, 2, channels]`.
+    Relu {
+        y: &'a [T],
+        affine: Affine<'a>,
+        mean: &'a [f32],
+        store: &'a mut [T],
+        sums: &'a mut [f32],
+    },
+    /// It is the gradient of the block's input; an identity shortcut adds the block's gradient where its output was positive.
+    Store {
+        shortcut: Option<(&'a [T], &'a [T])>,
+        store: &'a mut [T],
+    },
+}
+
+/// The backward pass of convolutions that read the same input: weight gradients into each branch's sums, the input gradient into the
+/// epilogue.
+///
+/// # Shapes
+/// - x: `[images, height, width, padded c_in]`, `affine` as in the forward pass
+pub(crate) fn backward<T: Element, O: Operand>(
+    isa: Isa,
+    x: &[T],
+    affine: Option<Affine<'_>>,
+    branches: &mut [Branch<'_, T, O>],
+    epilogue: Epilogue<'_, T>,
+) {
+    let first = branches
+        .first()
+        .expect("a backward pass has a convolution")
+        .layer;
+    let input = first.in_map();
+    let images = x.len() / input.len();
+    let chunk = branches
+        .iter()
+        .map(|branch| branch.layer.chunk(images))
+        .max()
+        .expect("there is a branch");
+    let chunks = images.div_ceil(chunk);
+    let mut jobs: Vec<Job<'_, T, O>> = (0..chunks)
+        .map(|index| {
+            let range = index * chunk..((index + 1) * chunk).min(images);
+            Job {
+                x: &x[range.start * input.len()..range.end * input.len()],
+                range,
+                parts: Vec::new(),
+                epilogue: Epilogue::Drop,
+            }
+        })
+        .collect();
+    for branch in branches {
+        let len = branch.layer.sums_len();
+        branch.sums.resize(chunks * len, 0.0);
+        let output = branch.layer.out_map().len();
+        for (job, sums) in jobs.iter_mut().zip(branch.sums.chunks_exact_mut(len)) {
+            let span = job.range.start * output..job.range.end * output;
+            job.parts.push(Part {
+                layer: branch.layer,
+                gradient: &branch.gradient[span.clone()],
+                mask: branch.mask.map(|mask| &mask[span.clone()]),
+                y: &branch.y[span],
+                back: branch.back,
+                sums,
+            });
+        }
+    }
+    deal(epilogue, &mut jobs, chunk, input);
+    jobs.into_par_iter()
+        .for_each(|job| SCRATCH.with_borrow_mut(|scratch| job.run(isa, affine, scratch)));
+}
+
+/// Splits the epilogue among the jobs.
+fn deal<'a, T: Element, O>(
+    epilogue: Epilogue<'a, T>,
+    jobs: &mut [Job<'a, T, O>],
+    chunk: usize,
+    input: Map,
+) {
+    match epilogue {
+        Epilogue::Drop => {}
+        Epilogue::Relu {
+            y,
+            affine,
+            mean,
+            store,
+            sums,
+        } => {
+            let parts = y
+                .chunks(chunk * input.len())
+                .zip(store.chunks_mut(chunk * input.len()));
+            for (job, ((y, store), sums)) in jobs
+                .iter_mut()
+                .zip(parts.zip(sums.chunks_mut(chunk * 2 * input.channels)))
+            {
+                job.epilogue = Epilogue::Relu {
+                    y,
+                    affine,
+                    mean,
+                    store,
+                    sums,
+                };
+            }
+        }
+        Epilogue::Store { shortcut, store } => {
+            for (job, store) in jobs.iter_mut().zip(store.chunks_mut(chunk * input.len())) {
+                let span = job.range.start * input.len()..job.range.end * input.len();
+                let shortcut =
+                    shortcut.map(|(gradient, mask)| (&gradient[span.clone()], &mask[span.clone()]));
+                job.epilogue = Epilogue::Store { shortcut, store };
+            }
+        }
+    }
+}
+
+struct Part<'a, T, O> {
+    layer: &'a ConvLayer<T, O>,
+    gradient: &'a [T],
+    mask: Option<&'a [T]>,
+    y: &'a [T],
+    back: Back<'a>,
+    sums: &'a mut [f32],
+}
+
+/// A chunk of images.
+struct Job<'a, T, O> {
+    range: std::ops::Range<usize>,
+    x: &'a [T],
+    parts: Vec<Part<'a, T, O>>,
+    epilogue: Epilogue<'a, T>,
+}
+
+impl<T: Element, O: Operand> Job<'_, T, O> {
+    fn run(mut self, isa: Isa, affine: Option<Affine<'_>>, scratch: &mut Scratch) {
+        let input = self.parts[0].layer.in_map();
+        let group = self
+            .parts
+            .iter()
+            .map(|part| part.layer.group())
+            .min()
+            .expect("there is a part");
+        for part in &mut self.parts {
+            part.sums.fill(0.0);
+        }
+        let images = self.range.len();
+        for start in (0..images).step_by(group) {
+            let now = group.min(images - start);
+            let x = &self.x[start * input.len()..(start + now) * input.len()];
+            let pairs = sized(
+                &mut scratch.pairs,
+                now.div_ceil(O::PER_WORD) * input.frame_len(),
+            );
+            load_pairs::<T, O>(isa, input, x, affine, pairs);
+            let out = sized(&mut scratch.output, now * input.len());
+            let wanted = !matches!(self.epilogue, Epilogue::Drop);
+            for (index, part) in self.parts.iter_mut().enumerate() {
+                part.weight_gradient(
+                    isa,
+                    start,
+                    now,
+                    pairs,
+                    &mut scratch.gradient,
+                    &mut scratch.gradient_pairs,
+                );
+                if wanted {
+                    part.input_gradient(
+                        isa,
+                        now,
+                        &scratch.gradient,
+                        &mut scratch.frames,
+                        out,
+                        index > 0,
+                    );
+                }
+            }
+            finish(isa, &mut self.epilogue, input, start, out);
+        }
+    }
+}
+
+fn load_pairs<T: Element, O: Operand>(
+    isa: Isa,
+    input: Map,
+    x: &[T],
+    affine: Option<Affine<'_>>,
+    pairs: &mut [u32],
+) {
+    let pairs_of_images = x
+        .chunks(O::PER_WORD * input.len())
+        .zip(pairs.chunks_exact_mut(input.frame_len()));
+    for (x, frame) in pairs_of_images {
+        let (first, second) = x.split_at(input.len());
+        let second = (!second.is_empty()).then_some(second);
+        load_pair::<T, O>(isa, input, first, second, affine, frame);
+    }
+}
+
+impl<T: Element, O: Operand> Part<'_, T, O> {
+    /// The gradient before this convolution's BatchNorm, left in `gradient`, and its weight gradient.
+    fn weight_gradient(
+        &mut self,
+        isa: Isa,
+        start: usize,
+        images: usize,
+        x_pairs: &[u32],
+        gradient: &mut Vec<f32>,
+        gradient_pairs: &mut Vec<u32>,
+    ) {
+        let output = self.layer.out_map();
+        let span = start * output.len()..(start + images) * output.len();
+        let dy = sized(gradient, images * output.len());
+        let mask = self.mask.map(|mask| &mask[span.clone()]);
+        passes::norm_gradient::<T>(
+            isa,
+            &self.gradient[span.clone()],
+            mask,
+            &self.y[span],
+            self.back,
+            dy,
+        );
+        let pairs = images.div_ceil(O::PER_WORD);
+        let dy_pairs = sized(gradient_pairs, pairs * output.len());
+        for (dy, pair) in dy
+            .chunks(O::PER_WORD * output.len())
+            .zip(dy_pairs.chunks_exact_mut(output.len()))
+        {
+            let (first, second) = dy.split_at(output.len());
+            passes::pair_gradients::<O>(isa, first, (!second.is_empty()).then_some(second), pair);
+        }
+        outer::<O>(
+            isa,
+            &self.layer.geometry,
+            pairs,
+            x_pairs,
+            dy_pairs,
+            self.sums,
+        );
+    }
+
+    fn input_gradient(
+        &self,
+        isa: Isa,
+        images: usize,
+        gradient: &[f32],
+        frames: &mut Vec<u32>,
+        out: &mut [f32],
+        accumulate: bool,
+    ) {
+        let output = self.layer.out_map();
+        let frame = output.frame_len() / O::PER_WORD;
+        let frames = sized(frames, images * frame);
+        for (dy, frame) in gradient
+            .chunks_exact(output.len())
+            .zip(frames.chunks_exact_mut(frame))
+        {
+            load_frame::<f32, O>(isa, output, dy, None, frame);
+        }
+        let (walks, panels) = (&self.layer.backward_walks, &self.layer.backward_panels);
+        product::<O>(
+            isa,
+            walks,
+            panels,
+            &self.layer.backward_extent(),
+            frames,
+            out,
+            accumulate,
+        );
+    }
+}
+
+fn finish<T: Element>(
+    isa: Isa,
+    epilogue: &mut Epilogue<'_, T>,
+    input: Map,
+    start: usize,
+    out: &[f32],
+) {
+    let span = start * input.len()..start * input.len() + out.len();
+    match epilogue {
+        Epilogue::Drop => {}
+        Epilogue::Relu {
+            y,
+            affine,
+            mean,
+            store,
+            sums,
+        } => {
+            let sums = &mut sums[start * 2 * input.channels..];
+            let images = out
+                .chunks_exact(input.len())
+                .zip(y[span.clone()].chunks_exact(input.len()));
+            let stores = store[span]
+                .chunks_exact_mut(input.len())
+                .zip(sums.chunks_exact_mut(2 * input.channels));
+            for ((gradient, y), (store, sums)) in images.zip(stores) {
+                passes::relu_gradient::<T>(isa, gradient, y, *affine, mean, store, sums);
+            }
+        }
+        Epilogue::Store { shortcut, store } => {
+            let shortcut =
+                shortcut.map(|(gradient, mask)| (&gradient[span.clone()], &mask[span.clone()]));
+            passes::input_gradient::<T>(isa, out, shortcut, &mut store[span]);
+        }
+    }
+}
