@@ -28,7 +28,7 @@ struct Operands {
 impl Operands {
     /// y, dx, and dW added to what was there.
     fn products(&self, layer: &mut Linear) -> [Vec<f32>; 3] {
-        let Operands { x, weight, dy, dw } = self;
+        let Self { x, weight, dy, dw } = self;
         // Outputs hold what must be replaced.
         let (mut y, mut dx, mut dw) = (
             vec![f32::NAN; dy.len()],
