@@ -10,7 +10,8 @@
 //! | loops over pixels | `passes`, `frame` | one body, compiled for each set |
 //! | BatchNorm | `norm` | |
 //! | residual block, stem, pooling | `block`, `stem` | |
-//! | linear layers, BatchNorm of rows | `linear`, `dense_norm` | the gemm crate's; one body for each set |
+//! | linear layers | `linear` | AVX-512 BF16; in f32 the gemm crate's |
+//! | BatchNorm of rows | `dense_norm` | one body, compiled for each set |
 //! | optimizer steps, moving average | [`optimizer`] | one body, compiled for each set |
 #![expect(unsafe_code, reason = "SIMD kernels")]
 

@@ -25,6 +25,24 @@ struct Operands {
     dw: Vec<f32>,
 }
 
+impl Operands {
+    /// y, dx, and dW added to what was there.
+    fn products(&self, layer: &mut Linear) -> [Vec<f32>; 3] {
+        let Self { x, weight, dy, dw } = self;
+        // Outputs hold what must be replaced.
+        let (mut y, mut dx, mut dw) = (
+            vec![f32::NAN; dy.len()],
+            vec![f32::NAN; x.len()],
+            dw.clone(),
+        );
+        let scratch = &mut LinearScratch::default();
+        layer.forward(x, weight, &mut y, scratch);
+        layer.weight_gradient(x, dy, &mut dw, scratch);
+        layer.input_gradient(dy, weight, &mut dx, scratch);
+        [y, dx, dw]
+    }
+}
+
 impl Case {
     fn operands(&self, precision: Precision) -> Operands {
         let make = |salt: u64, len: usize| {
@@ -40,22 +58,6 @@ impl Case {
             dy: make(0x79b9, self.rows * self.outputs),
             dw: numbers(self.seed ^ 0x517c, self.outputs * self.inputs),
         }
-    }
-
-    /// y, dx, and dW added to what was there.
-    fn products(layer: &mut Linear, operands: &Operands) -> [Vec<f32>; 3] {
-        let Operands { x, weight, dy, dw } = operands;
-        // Outputs hold what must be replaced.
-        let (mut y, mut dx, mut dw) = (
-            vec![f32::NAN; dy.len()],
-            vec![f32::NAN; x.len()],
-            dw.clone(),
-        );
-        let scratch = &mut LinearScratch::default();
-        layer.forward(x, weight, &mut y, scratch);
-        layer.weight_gradient(x, dy, &mut dw, scratch);
-        layer.input_gradient(dy, weight, &mut dx, scratch);
-        [y, dx, dw]
     }
 
     /// Sums and sums of absolute values of the products.
@@ -114,7 +116,7 @@ fn products_agree_with_f64_sums_on_every_instruction_set() {
             let expected = case.expected(&operands);
             for isa in Isa::available() {
                 let mut layer = Linear::new(case.inputs, case.outputs, isa, precision);
-                let actual = Case::products(&mut layer, &operands);
+                let actual = operands.products(&mut layer);
                 let terms = [case.inputs, case.outputs, case.rows + 1];
                 for (((what, actual), expected), terms) in ["y", "dx", "dw"]
                     .into_iter()
@@ -154,8 +156,8 @@ fn operands_are_rounded_to_bf16_on_every_instruction_set() {
     for isa in Isa::available() {
         let layer = || Linear::new(case.inputs, case.outputs, isa, Precision::Bf16);
         assert_eq!(
-            Case::products(&mut layer(), &exact),
-            Case::products(&mut layer(), &rounded),
+            exact.products(&mut layer()),
+            rounded.products(&mut layer()),
             "{}",
             isa.name()
         );
@@ -175,15 +177,15 @@ fn changed_weights_count_once_the_layer_is_told() {
             let new = || Linear::new(case.inputs, case.outputs, isa, precision);
             let mut operands = case.operands(precision);
             let mut layer = new();
-            Case::products(&mut layer, &operands);
+            operands.products(&mut layer);
             operands
                 .weight
                 .iter_mut()
                 .for_each(|weight| *weight = 1.0 - *weight);
             layer.invalidate();
             assert_eq!(
-                Case::products(&mut layer, &operands),
-                Case::products(&mut new(), &operands),
+                operands.products(&mut layer),
+                operands.products(&mut new()),
                 "{} {precision:?}",
                 isa.name()
             );
@@ -208,10 +210,7 @@ fn thread_counts_do_not_change_a_bit() {
                     .build()
                     .unwrap();
                 pool.install(|| {
-                    Case::products(
-                        &mut Linear::new(case.inputs, case.outputs, isa, precision),
-                        &operands,
-                    )
+                    operands.products(&mut Linear::new(case.inputs, case.outputs, isa, precision))
                 })
             };
             let one = run(1);

@@ -116,10 +116,10 @@ fn transpose(isa: Isa, block: &mut [[u32; LANES]; LANES]) {
         }
         _ => {
             let rows = *block;
-            for (column, row) in rows.iter().enumerate() {
-                for (out, value) in block.iter_mut().zip(row) {
-                    out[column] = *value;
-                }
+            for (column, out) in block.iter_mut().enumerate() {
+                out.iter_mut()
+                    .zip(&rows)
+                    .for_each(|(out, row)| *out = row[column]);
             }
         }
     }
