@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use covary_data::{Dataset, Loader, LoaderConfig, ReadOptions, Split, hold_out};
+use covary_data::{DataError, Dataset, Loader, LoaderConfig, ReadOptions, Split, hold_out};
 use covary_kernels::{Isa, Precision};
 use covary_nn::EngineConfig;
 use fs_err as fs;
@@ -55,11 +55,11 @@ impl Pretraining {
         };
         let path = Path::new(&config.data.path);
         let train = Arc::new(covary_data::open(path, Split::Train, options)?);
-        let test = train
-            .labels()
-            .is_some()
-            .then(|| covary_data::open(path, Split::Test, options))
-            .transpose()?;
+        let test = match covary_data::open(path, Split::Test, options) {
+            _ if train.labels().is_none() => None,
+            Err(DataError::MissingSplit { .. }) => None,
+            opened => Some(opened?),
+        };
         let limit = (config.data.limit != 0).then_some(config.data.limit);
         let loader = LoaderConfig {
             batch_size: config.batch_size,
@@ -90,6 +90,15 @@ impl Pretraining {
     /// Training images.
     pub fn train_set(&self) -> &Dataset {
         &self.train
+    }
+
+    /// Why the encoder will not be scored, if it will not.
+    pub fn unscored(&self) -> Option<&'static str> {
+        match (&self.test, self.train.labels()) {
+            (Some(_), _) => None,
+            (None, Some(_)) => Some("there is no test set"),
+            (None, None) => Some("the images have no labels"),
+        }
     }
 
     /// Images of an epoch.
