@@ -1,5 +1,5 @@
-//! GFLOP/s of the three products of a linear layer, and their fraction of the multiply-add peak measured between the repeats, on all
-//! cores. The best repeat is set against the best peak: what lies between best and median is other programs' work.
+//! GFLOP/s of the three products of a linear layer, and their fraction of the multiply-add peak, which is measured before each repeat
+//! because clocks and neighbours change; on all cores, medians of repeats that are each the best of five, as the peak is.
 //!
 //! `cargo run --release -p covary-kernels --example linear_speed`
 #![expect(clippy::print_stdout, reason = "prints its measurement")]
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use covary_kernels::{Isa, IsaError, Linear, LinearScratch, Precision, peak_gflops};
 
-const REPEATS: usize = 25;
+const REPEATS: usize = 9;
 const SHAPES: [(usize, usize, usize); 4] = [
     (512, 2048, 2048),
     (512, 128, 2048),
@@ -47,20 +47,26 @@ fn measure(isa: Isa, precision: Precision, rows: usize, inputs: usize, outputs: 
     let product = 2.0 * (rows * inputs * outputs) as f64;
     let mut report = |what: &str, products: f64, run: &mut dyn FnMut(&mut Linear)| {
         run(&mut layer);
-        let (mut seconds, mut peak) = (Vec::new(), 0.0_f64);
+        let (mut rates, mut fractions) = (Vec::new(), Vec::new());
         for _ in 0..REPEATS {
-            peak = peak.max(peak_gflops(isa, precision));
-            let start = Instant::now();
-            run(&mut layer);
-            seconds.push(start.elapsed().as_secs_f64());
+            let peak = peak_gflops(isa, precision);
+            let best = (0..5).fold(f64::INFINITY, |best, _| {
+                let start = Instant::now();
+                run(&mut layer);
+                best.min(start.elapsed().as_secs_f64())
+            });
+            let rate = products * product / best / 1e9;
+            rates.push(rate);
+            fractions.push(100.0 * rate / peak);
         }
-        seconds.sort_by(f64::total_cmp);
-        let rate = |seconds: f64| products * product / seconds / 1e9;
-        let (best, median) = (rate(seconds[0]), rate(seconds[REPEATS / 2]));
+        rates.sort_by(f64::total_cmp);
+        fractions.sort_by(f64::total_cmp);
         println!(
-            "  {what:18} best {best:4.0} GFLOP/s, {:3.0} % of a peak of {peak:.0}; median {median:4.0}, {:3.0} %",
-            100.0 * best / peak,
-            100.0 * median / peak
+            "  {what:18} {:4.0} GFLOP/s, {:3.0} % of peak (quartiles {:.0} and {:.0})",
+            rates[REPEATS / 2],
+            fractions[REPEATS / 2],
+            fractions[REPEATS / 4],
+            fractions[3 * REPEATS / 4]
         );
     };
     report("y = x Wᵀ", 1.0, &mut |layer| {
