@@ -5,12 +5,14 @@
 //! stop-gradient. Terms over single views (variance, covariance) see the online embeddings. Terms are small autodiff graphs in f32 whose
 //! leaves are the embeddings; gradients leave through them.
 
+mod explain;
 mod objective;
 mod term;
 mod terms;
 
+pub use explain::TermDescription;
 pub use objective::{BranchOutputs, Evaluation, Needs, Objective, TermValue};
-pub use term::{Built, Scope, Term, TermEntry};
+pub use term::{Built, Collapse, Invariances, Scope, Term, TermEntry};
 pub use terms::TERMS;
 
 use crate::TrainError;

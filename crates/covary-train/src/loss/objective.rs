@@ -66,20 +66,22 @@ pub struct Evaluation {
     pub prediction_gradient: [Option<Vec<f32>>; 2],
 }
 
+/// A term and its place in the loss.
 #[derive(Debug)]
-struct WeightedTerm {
-    name: String,
-    weight: f64,
-    term: Box<dyn Term>,
+pub(super) struct WeightedTerm {
+    pub(super) name: String,
+    pub(super) weight: f64,
+    /// One for each direction, as each keeps a state of its own; a single one for terms over the views.
+    pub(super) directions: Vec<Box<dyn Term>>,
 }
 
 /// A loss, with what its terms keep between steps.
 #[derive(Debug)]
 pub struct Objective {
-    branches: BranchConfig,
-    has_predictor: bool,
-    has_target: bool,
-    terms: Vec<WeightedTerm>,
+    pub(super) branches: BranchConfig,
+    pub(super) has_predictor: bool,
+    pub(super) has_target: bool,
+    pub(super) terms: Vec<WeightedTerm>,
     device: Device,
 }
 
@@ -97,14 +99,20 @@ impl Objective {
     /// [`LossError::Settings`] where a term's settings make none.
     pub fn new(method: &MethodConfig) -> Result<Self, LossError> {
         let terms = method.terms.iter().map(|(name, config)| {
-            let term = config.build().map_err(|reason| LossError::Settings {
-                term: name.clone(),
-                reason,
-            })?;
+            let build = || {
+                config.build().map_err(|reason| LossError::Settings {
+                    term: name.clone(),
+                    reason,
+                })
+            };
+            let mut directions = vec![build()?];
+            if method.branches.symmetric && directions[0].scope() == Scope::Pair {
+                directions.push(build()?);
+            }
             Ok(WeightedTerm {
                 name: name.clone(),
                 weight: config.weight,
-                term,
+                directions,
             })
         });
         Ok(Self {
@@ -137,7 +145,8 @@ impl Objective {
     /// Loss, terms and gradients of a batch; moves what the terms keep between steps.
     ///
     /// # Errors
-    /// [`LossError::TooFewRows`], [`LossError::Shape`], and [`LossError::NotFinite`] naming the first term that is not a number.
+    /// [`LossError::TooFewRows`], [`LossError::Shape`], [`LossError::State`] where a term's state is of another width, and
+    /// [`LossError::NotFinite`] naming the first term that is not a number.
     pub fn evaluate(&mut self, outputs: &BranchOutputs<'_>) -> Result<Evaluation, LossError> {
         if outputs.n < 2 {
             return Err(LossError::TooFewRows { rows: outputs.n });
@@ -147,49 +156,24 @@ impl Objective {
         let online: Vec<_> = leaves.embedding.iter().flatten().cloned().collect();
         let mut terms = Vec::with_capacity(self.terms.len());
         let mut total: Option<Tensor<1>> = None;
-        for WeightedTerm { name, weight, term } in &mut self.terms {
-            let arguments = |z: &[Tensor<2>]| -> Vec<Tensor<2>> {
-                let kept = z.iter().cloned();
-                if *weight == 0.0 {
-                    kept.map(Tensor::detach).collect()
-                } else {
-                    kept.collect()
-                }
-            };
-            let value = match term.scope() {
-                Scope::Views => term.evaluate(&arguments(&online)),
-                Scope::Pair => {
-                    let values: Vec<_> = pairs
-                        .iter()
-                        .map(|pair| term.evaluate(&arguments(pair)))
-                        .collect();
-                    let count = values.len();
-                    let sum = values
-                        .into_iter()
-                        .reduce(|a, b| a + b)
-                        .expect("there is a direction");
-                    if self.branches.directions == Directions::Mean {
-                        sum / count as f32
-                    } else {
-                        sum
-                    }
-                }
-            };
+        for term in &mut self.terms {
+            term.check_state(outputs.d)?;
+            let value = term.evaluate(&online, &pairs, self.branches.directions);
             let number = f64::from(scalar(value.clone()));
             if !number.is_finite() {
                 return Err(LossError::NotFinite {
-                    term: name.clone(),
+                    term: term.name.clone(),
                     value: number,
                 });
             }
             terms.push(TermValue {
-                name: name.clone(),
+                name: term.name.clone(),
                 value: number,
-                weight: *weight,
-                weighted: *weight * number,
+                weight: term.weight,
+                weighted: term.weight * number,
             });
-            if *weight != 0.0 {
-                let weighted = value * (*weight as f32);
+            if term.weight != 0.0 {
+                let weighted = value * (term.weight as f32);
                 total = Some(match total {
                     Some(total) => total + weighted,
                     None => weighted,
@@ -199,14 +183,13 @@ impl Objective {
         let mut gradients = total
             .filter(Tensor::is_tracked)
             .map(|total| total.backward());
-        let total = terms.iter().map(|term| term.weighted).sum();
         let mut take = |leaves: &[Option<Tensor<2>>; 2]| {
             leaves
                 .clone()
                 .map(|leaf| gradient(leaf, gradients.as_mut()))
         };
         Ok(Evaluation {
-            total,
+            total: terms.iter().map(|term| term.weighted).sum(),
             terms,
             embedding_gradient: take(&leaves.embedding),
             prediction_gradient: take(&leaves.prediction),
@@ -282,27 +265,81 @@ impl Objective {
         (0..both).filter_map(direction).collect()
     }
 
-    /// What the terms keep between steps, by term.
+    /// What the terms keep between steps, by term; that of the direction from b to a is `TERM.b-to-a`.
     pub fn state(&self) -> Vec<(String, Vec<f32>)> {
-        self.terms
-            .iter()
-            .filter_map(|term| Some((term.name.clone(), term.term.state()?)))
-            .collect()
+        let states = self.terms.iter().flat_map(|term| {
+            let directions = term.directions.iter().zip(["", ".b-to-a"]);
+            directions.filter_map(|(direction, suffix)| {
+                Some((format!("{}{suffix}", term.name), direction.state()?))
+            })
+        });
+        states.collect()
     }
 
     /// Goes back to a state.
     ///
     /// # Errors
-    /// [`LossError::State`] for a term that does not exist or a state that does not fit.
-    pub fn load_state(&mut self, state: BTreeMap<String, Vec<f32>>) -> Result<(), LossError> {
-        for (name, values) in state {
-            let term = self.terms.iter_mut().find(|term| term.name == name);
-            let term = term.ok_or_else(|| LossError::State(format!("there is no term {name}")))?;
-            term.term
-                .load_state(values)
-                .map_err(|reason| LossError::State(format!("{name}: {reason}")))?;
+    /// [`LossError::State`] for a term that is missing or does not exist, or a state that does not fit.
+    pub fn load_state(&mut self, mut state: BTreeMap<String, Vec<f32>>) -> Result<(), LossError> {
+        for term in &mut self.terms {
+            for (direction, suffix) in term.directions.iter_mut().zip(["", ".b-to-a"]) {
+                if direction.state().is_none() {
+                    continue;
+                }
+                let name = format!("{}{suffix}", term.name);
+                let values = state
+                    .remove(&name)
+                    .ok_or_else(|| LossError::State(format!("{name} is missing")))?;
+                direction
+                    .load_state(values)
+                    .map_err(|reason| LossError::State(format!("{name}: {reason}")))?;
+            }
         }
-        Ok(())
+        match state.into_keys().next() {
+            Some(name) => Err(LossError::State(format!(
+                "no term keeps a state called {name}"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl WeightedTerm {
+    /// Its value on the online embeddings or on the pairs of the directions.
+    fn evaluate(
+        &mut self,
+        online: &[Tensor<2>],
+        pairs: &[[Tensor<2>; 2]],
+        how: Directions,
+    ) -> Tensor<1> {
+        let is_measured_only = self.weight == 0.0;
+        let arguments = |z: &[Tensor<2>]| -> Vec<Tensor<2>> {
+            let z = z.iter().cloned();
+            if is_measured_only {
+                z.map(Tensor::detach).collect()
+            } else {
+                z.collect()
+            }
+        };
+        if self.directions[0].scope() == Scope::Views {
+            return self.directions[0].evaluate(&arguments(online));
+        }
+        let values = self.directions.iter_mut().zip(pairs);
+        let sum = values
+            .map(|(direction, pair)| direction.evaluate(&arguments(pair)))
+            .reduce(|a, b| a + b)
+            .expect("there is a direction");
+        match how {
+            Directions::Mean => sum / pairs.len() as f32,
+            Directions::Sum => sum,
+        }
+    }
+
+    fn check_state(&self, d: usize) -> Result<(), LossError> {
+        let mut directions = self.directions.iter();
+        directions
+            .try_for_each(|direction| direction.check_state(d))
+            .map_err(|reason| LossError::State(format!("{}: {reason}", self.name)))
     }
 }
 

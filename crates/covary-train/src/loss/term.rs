@@ -16,10 +16,57 @@ pub enum Scope {
     Views,
 }
 
+/// What may be done to both views at once without changing a term's value, up to its ε.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about a term"
+)]
+pub struct Invariances {
+    /// Each view in the other's place.
+    pub exchange: bool,
+    /// An orthogonal map of the embedding space.
+    pub rotation: bool,
+    /// Multiplication by one positive number.
+    pub scale: bool,
+    /// Addition of one vector to all embeddings.
+    pub translation: bool,
+}
+
+/// A complete collapse: all rows of all views are the same vector, and have been since the first step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Collapse {
+    /// Rows of a view.
+    pub n: usize,
+    /// Width of the embedding.
+    pub d: usize,
+    /// Online views that terms over single views see, 1 or 2.
+    pub views: usize,
+    /// Steps taken, this one included.
+    pub steps: u64,
+}
+
 /// A term of a loss.
 pub trait Term: Debug + Send {
     /// What it is evaluated on.
     fn scope(&self) -> Scope;
+
+    /// Refuses settings out of range.
+    ///
+    /// # Errors
+    /// Key and reason.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Its formula with all settings filled in.
+    fn formula(&self) -> String;
+
+    /// What leaves its value as it is.
+    fn invariances(&self) -> Invariances;
+
+    /// Its value at complete collapse; none where that depends on the vector.
+    fn collapsed(&self, collapse: Collapse) -> Option<f64>;
 
     /// Its value.
     ///
@@ -27,7 +74,7 @@ pub trait Term: Debug + Send {
     /// - z: each `[n, d]`, n ≥ 2; two of them for [`Scope::Pair`], one or two for [`Scope::Views`] → `[1]`
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1>;
 
-    /// What it keeps between steps, empty before the first.
+    /// What it keeps between steps.
     fn state(&self) -> Option<Vec<f32>> {
         None
     }
@@ -35,9 +82,17 @@ pub trait Term: Debug + Send {
     /// Goes back to a state.
     ///
     /// # Errors
-    /// A reason, where it has none or another size.
+    /// A reason, where it has none or another form.
     fn load_state(&mut self, _state: Vec<f32>) -> Result<(), String> {
         Err("the term keeps nothing between steps".into())
+    }
+
+    /// Refuses embeddings of another width than its state's.
+    ///
+    /// # Errors
+    /// A reason with both.
+    fn check_state(&self, _d: usize) -> Result<(), String> {
+        Ok(())
     }
 }
 
@@ -70,6 +125,34 @@ pub(super) fn build<T: Term + DeserializeOwned + Serialize + 'static>(
     let term: T = Value::Table(settings)
         .try_into()
         .map_err(|error: toml::de::Error| error.message().to_owned())?;
+    term.check()?;
     let settings = Table::try_from(&term).map_err(|error| error.to_string())?;
     Ok((Box::new(term), settings))
+}
+
+/// Refuses what is not a number above 0.
+pub(super) fn positive(key: &str, value: f64) -> Result<(), String> {
+    if value.is_finite() && value > 0.0 {
+        Ok(())
+    } else {
+        Err(format!("{key}: {value} is not a number above 0"))
+    }
+}
+
+/// Refuses a decay outside [0, 1).
+pub(super) fn decay(key: &str, value: f64) -> Result<(), String> {
+    if (0.0..1.0).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{key}: {value} is not from 0 to below 1"))
+    }
+}
+
+/// Refuses a count below `least`.
+pub(super) fn at_least(key: &str, value: usize, least: usize) -> Result<(), String> {
+    if value >= least {
+        Ok(())
+    } else {
+        Err(format!("{key}: {value} is less than {least}"))
+    }
 }

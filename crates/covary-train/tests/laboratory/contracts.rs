@@ -1,7 +1,8 @@
-//! What every term must keep to: finite differences, invariances, closed forms at collapse, stop-gradients, refusals.
+//! What a loss must keep to: closed forms at collapse, stop-gradients, directions, states, refusals.
 
 use covary_train::config::TrainConfig;
-use covary_train::loss::{BranchOutputs, LossError, Objective, TERMS};
+use covary_train::loss::{BranchOutputs, LossError, Objective};
+use covary_train::method;
 
 use crate::losses::{evaluate, gradient, objective};
 
@@ -21,82 +22,6 @@ pub(crate) fn numbers(seed: u64, len: usize) -> Vec<f32> {
 
 fn of_kind(kind: &str) -> Objective {
     objective(&format!("method = \"custom\"\n[terms.{kind}]\n"))
-}
-
-/// C of TiCo is a constant of the gradient, which a difference of values is not: the contrast is checked with the gradient through C.
-fn differentiable(kind: &str) -> Objective {
-    if kind == "contrast" {
-        objective("method = \"custom\"\n[terms.contrast]\ngradient_through_c = true\n")
-    } else {
-        of_kind(kind)
-    }
-}
-
-#[test]
-fn gradients_are_the_slopes_of_the_value() {
-    let (n, d) = (6, 5);
-    let step = 2e-2_f32;
-    for term in TERMS {
-        let z = [numbers(1, n * d), numbers(2, n * d)]
-            .map(|z| z.into_iter().map(|v| 0.6 * v).collect::<Vec<f32>>());
-        let value =
-            |z: &[Vec<f32>; 2]| evaluate(&mut differentiable(term.kind), n, d, &z[0], &z[1]).total;
-        let evaluation = evaluate(&mut differentiable(term.kind), n, d, &z[0], &z[1]);
-        for view in 0..2 {
-            let actual = gradient(&evaluation, view, n * d);
-            let scale = actual.iter().fold(1e-3_f32, |max, g| max.max(g.abs()));
-            for at in 0..n * d {
-                let slope = |step: f32| {
-                    let (mut up, mut down) = (z.clone(), z.clone());
-                    up[view][at] += step;
-                    down[view][at] -= step;
-                    (value(&up) - value(&down)) / (2.0 * f64::from(step))
-                };
-                // Richardson: the error of fourth order is left.
-                let expected = (4.0 * slope(step / 2.0) - slope(step)) / 3.0;
-                let off = (f64::from(actual[at]) - expected).abs();
-                assert!(
-                    off < 5e-3 * f64::from(scale),
-                    "{} view {view} [{at}]: {} {expected}",
-                    term.kind,
-                    actual[at]
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn order_of_the_batch_does_not_matter() {
-    let (n, d) = (8, 5);
-    let (a, b) = (numbers(3, n * d), numbers(4, n * d));
-    let reversed = |z: &[f32]| -> Vec<f32> { z.chunks(d).rev().flatten().copied().collect() };
-    for term in TERMS {
-        let one = evaluate(&mut of_kind(term.kind), n, d, &a, &b).total;
-        let other = evaluate(&mut of_kind(term.kind), n, d, &reversed(&a), &reversed(&b)).total;
-        assert!(
-            (one - other).abs() < 1e-5 * one.abs().max(1.0),
-            "{}: {one} {other}",
-            term.kind
-        );
-    }
-}
-
-#[test]
-fn exchanging_the_views_matters_only_to_the_contrast() {
-    let (n, d) = (8, 5);
-    let (a, b) = (numbers(3, n * d), numbers(4, n * d));
-    for term in TERMS {
-        let one = evaluate(&mut of_kind(term.kind), n, d, &a, &b).total;
-        let other = evaluate(&mut of_kind(term.kind), n, d, &b, &a).total;
-        let same = (one - other).abs() < 1e-5 * one.abs().max(1.0);
-        assert_eq!(
-            same,
-            term.kind != "contrast",
-            "{}: {one} {other}",
-            term.kind
-        );
-    }
 }
 
 #[test]
@@ -154,6 +79,36 @@ fn collapse_has_its_closed_forms() {
         near(
             evaluate(&mut sayannag, n, d, &constant, &constant).total,
             20.0 * memory - 1.0,
+        );
+    }
+}
+
+#[test]
+fn orthogonal_columns_have_their_closed_forms() {
+    // Columns 1, 2, 4 and 7 of the Hadamard matrix of order 8: mean 0, variance 1, no correlation, rows of length 2.
+    let (n, d) = (8, 4);
+    let sign = |i: usize, j: usize| 1.0 - 2.0 * ((i & j).count_ones() % 2) as f32;
+    let z: Vec<f32> = (0..n)
+        .flat_map(|i| [1, 2, 4, 7].map(|j| sign(i, j)))
+        .collect();
+    for (text, expected) in [
+        ("method = \"vicreg\"", 0.0),
+        ("method = \"barlow-twins\"", 0.0),
+        ("method = \"simsiam\"", -1.0),
+        ("method = \"byol\"", 0.0),
+        // C is I/D, times 1 - beta at the first step.
+        ("method = \"tico@lightly\"", 8.0 * 0.1 / 4.0),
+        ("method = \"tico@sayannag\"", 20.0 * 0.1 / 4.0 - 1.0),
+        ("method = \"custom\"\n[terms.log-det]\n", 2.0 * 4.0_f64.ln()),
+        (
+            "method = \"custom\"\n[terms.coding-rate]\n",
+            -2.0 * 6.0_f64.ln(),
+        ),
+    ] {
+        let total = evaluate(&mut objective(text), n, d, &z, &z).total;
+        assert!(
+            (total - expected).abs() < 1e-5,
+            "{text}: {total} {expected}"
         );
     }
 }
@@ -282,4 +237,124 @@ fn bad_outputs_are_refused_by_name() {
         .unwrap_err();
     assert!(matches!(&error, LossError::NotFinite { .. }));
     assert!(error.at_step(7).to_string().starts_with("step 7: term "));
+}
+
+/// Methods whose loss alone does not hold collapse off: their stop-gradient, predictor or momentum target must.
+const PROTECTED_BY_ARCHITECTURE: [&str; 2] = ["simsiam", "byol"];
+
+#[test]
+fn collapse_costs_more_than_spread_aligned_embeddings() {
+    let (n, d) = (64, 8);
+    let spread = numbers(1, n * d);
+    let constant = numbers(2, d).repeat(n);
+    for (name, _) in method::presets() {
+        let total = |z: &[f32]| {
+            let mut objective = objective(&format!("method = \"{name}\""));
+            evaluate(&mut objective, n, d, z, z).total
+        };
+        let (collapsed, aligned) = (total(&constant), total(&spread));
+        assert_eq!(
+            collapsed > aligned + 1e-3,
+            !PROTECTED_BY_ARCHITECTURE.contains(&name),
+            "{name}: {collapsed} collapsed, {aligned} spread"
+        );
+    }
+}
+
+fn tico(branches: &str) -> Objective {
+    let text = format!("method = \"tico\"\n[branches]\n{branches}\n");
+    let method = TrainConfig::parse("test", &text).unwrap().method_config();
+    Objective::new(&method).unwrap()
+}
+
+#[test]
+fn each_direction_keeps_a_state_of_its_own() {
+    let (n, d) = (6, 4);
+    let z: [Vec<f32>; 6] = std::array::from_fn(|i| numbers(30 + i as u64, n * d));
+    let mut both = tico("symmetric = true");
+    let (mut forth, mut back) = (tico(""), tico(""));
+    for step in 0..3 {
+        let mut exchanged = z.clone();
+        (0..3).for_each(|i| exchanged.swap(2 * i, 2 * i + 1));
+        let total = both.evaluate(&branches(n, d, &z)).unwrap().total;
+        let forth = forth.evaluate(&branches(n, d, &z)).unwrap().total;
+        let back = back.evaluate(&branches(n, d, &exchanged)).unwrap().total;
+        assert!((total - f64::midpoint(forth, back)).abs() < 1e-5, "{step}");
+    }
+    let names: Vec<_> = both.state().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["contrast", "contrast.b-to-a"]);
+}
+
+#[test]
+fn a_state_that_is_missing_unknown_or_of_another_width_is_refused() {
+    let (n, d) = (6, 4);
+    let z: [Vec<f32>; 6] = std::array::from_fn(|i| numbers(40 + i as u64, n * d));
+    let mut objective = tico("");
+    objective.evaluate(&branches(n, d, &z)).unwrap();
+    let state: std::collections::BTreeMap<_, _> = objective.state().into_iter().collect();
+    let refused = |state, words: &str| {
+        let error = tico("").load_state(state).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    refused(std::collections::BTreeMap::new(), "contrast is missing");
+    let mut unknown = state.clone();
+    unknown.insert("variance".into(), vec![0.0]);
+    refused(unknown, "no term keeps a state called variance");
+    let mut cut = state.clone();
+    cut.get_mut("contrast").unwrap().pop();
+    refused(cut, "no square matrix");
+    let mut other = tico("");
+    other.load_state(state).unwrap();
+    let wide: [Vec<f32>; 6] = std::array::from_fn(|i| numbers(50 + i as u64, n * 5));
+    let error = other.evaluate(&branches(n, 5, &wide)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "state of the loss: contrast: the running matrix is 4 x 4, the embeddings have 5 dimensions"
+    );
+}
+
+#[test]
+fn impossible_settings_are_refused_with_key_and_reason() {
+    for (term, setting) in [
+        ("variance", "gamma = 0"),
+        ("variance", "epsilon = -1e-4"),
+        ("variance", "gamma = nan"),
+        ("variance-log", "bounded = false\ngamma = 2"),
+        ("contrast", "beta = 1"),
+        ("running-covariance", "beta = -0.1"),
+        ("nt-xent", "temperature = 0"),
+        ("smooth-l1", "beta = inf"),
+        ("sigreg", "slices = 0"),
+        ("sigreg", "knots = 1"),
+        ("log-det", "epsilon = 0"),
+        ("covariance", "matrix = \"correlation\"\ndivisor = \"n\""),
+    ] {
+        let text = format!("method = \"custom\"\n[terms.{term}]\n{setting}\n");
+        let error = TrainConfig::parse("test", &text).unwrap_err().to_string();
+        let key = setting.lines().last().unwrap().split(' ').next().unwrap();
+        assert!(error.contains(&format!("terms.{term}: {key}: ")), "{error}");
+    }
+}
+
+#[test]
+fn a_loss_is_explained_with_every_constant() {
+    let explain = |text: &str| objective(text).explain(256, 64);
+    let vicreg = explain("method = \"vicreg\"");
+    for words in [
+        "L = 1 · covariance + 25 · invariance + 25 · variance\n",
+        "variance = mean over views of (1/D) Σ_d max(0, 1 - √(Var_n z_nd + 0.0001))",
+        "L tends to 24.75",
+    ] {
+        assert!(vicreg.contains(words), "{vicreg}");
+    }
+    let paper = explain("method = \"vicreg@paper\"");
+    assert!(paper.contains("sum over views of (1/D) Σ_d max") && paper.contains("L tends to 49.5"));
+    assert!(explain("method = \"tico\"").contains("L tends to 8\n"));
+    assert!(explain("method = \"tico@sayannag\"").contains("L tends to 19\n"));
+    assert!(explain("method = \"barlow-twins\"").contains("L tends to 64\n"));
+    let method = TrainConfig::parse("test", "method = \"byol\"").unwrap();
+    let byol = Objective::new(&method.method_config()).unwrap();
+    assert!(byol.explain(256, 64).contains(
+        "x = prediction of one view, y = momentum target's embedding, without gradient, of the other: sum of both directions"
+    ));
 }

@@ -6,5 +6,7 @@ mod configuration;
 mod contracts;
 mod golden;
 mod losses;
+mod references;
 mod resume;
+mod terms;
 mod trajectory;

@@ -1,6 +1,36 @@
 //! Pieces that several terms share. N rows (images), D columns (dimensions of the embedding).
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Divisor of second moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Divisor {
+    /// N: biased.
+    #[serde(rename = "n")]
+    N,
+    /// N - 1: unbiased.
+    #[serde(rename = "n-1")]
+    NMinusOne,
+}
+
+impl Divisor {
+    /// The divisor for `n` rows.
+    pub(super) fn of(self, n: usize) -> f32 {
+        match self {
+            Self::N => n as f32,
+            Self::NMinusOne => (n - 1) as f32,
+        }
+    }
+
+    /// Its name in formulas.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::N => "N",
+            Self::NMinusOne => "(N-1)",
+        }
+    }
+}
 
 /// Columns minus their means.
 pub(super) fn centred(z: Tensor<2>) -> Tensor<2> {
@@ -8,9 +38,16 @@ pub(super) fn centred(z: Tensor<2>) -> Tensor<2> {
     z - mean
 }
 
+/// Variance of each column plus ε, `[1, d]`.
+pub(super) fn variances(z: Tensor<2>, divisor: Divisor, epsilon: f64) -> Tensor<2> {
+    let divisor = divisor.of(z.dims()[0]);
+    centred(z).square().sum_dim(0) / divisor + epsilon as f32
+}
+
 /// Rows of length 1; a row of zeros stays one.
 pub(super) fn normalised_rows(z: Tensor<2>) -> Tensor<2> {
-    let length = z.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
+    // The bound goes under the root: the root's slope at 0 is infinite.
+    let length = z.clone().square().sum_dim(1).clamp_min(1e-24).sqrt();
     z / length
 }
 
@@ -49,11 +86,19 @@ pub(super) fn squared_self_product(z: Tensor<2>) -> Tensor<1> {
     total(smaller.square())
 }
 
-fn gram(z: Tensor<2>) -> Tensor<2> {
+/// `z zᵀ`.
+pub(super) fn gram(z: Tensor<2>) -> Tensor<2> {
     z.clone().matmul(z.transpose())
 }
 
 /// `Σ_j (xᵀy)_jj²`.
 pub(super) fn squared_diagonal(x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
     (x * y).sum_dim(0).square().sum()
+}
+
+/// A square matrix with zeros on its diagonal.
+pub(super) fn off_diagonal(matrix: Tensor<2>) -> Tensor<2> {
+    let side = matrix.dims()[0];
+    let elsewhere = -Tensor::<2>::eye(side, &matrix.device()) + 1.0;
+    matrix * elsewhere
 }

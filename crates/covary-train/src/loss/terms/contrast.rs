@@ -1,13 +1,17 @@
 //! `(1 / N) Σ_n x̂_nᵀ C_t x̂_n` with `C_t = β C_{t-1} + (1 - β) (1 / N) Σ_n x̂_n x̂_nᵀ`, x̂ of length 1, `C_0` = 0; the weight is TiCo's ρ.
 //!
 //! Zhu et al. 2022 (TiCo). C is not centred: at collapse the term is `1 - βᵗ` after t steps, so that with `1 - cos` a collapsed loss
-//! tends to ρ. lightly takes C as a constant, sayannag's code lets the gradient through the batch's part of C.
+//! tends to ρ. lightly takes C as a constant, sayannag's code lets the gradient through the batch's part of C. `centred` takes the
+//! mean of x̂ out of C, as stable-pretraining does: a constant output then costs nothing, so that the term no longer holds collapse off.
+//! `bias_correction` divides C by 1 - βᵗ: the first steps then weigh as much as later ones.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Scope, Term};
-use super::algebra::{normalised_rows, total};
+use super::super::term::decay;
+use super::super::{Collapse, Invariances, Scope, Term};
+use super::algebra::{centred, gram, normalised_rows, total};
+use super::moving_average::MovingAverage;
 
 /// The term.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,9 +21,12 @@ pub(super) struct Contrast {
     beta: f64,
     /// Whether the gradient flows through the batch's part of C. Default false.
     gradient_through_c: bool,
-    /// C, `[d, d]` row by row; empty before the first step.
+    /// Whether C is of centred rows. Default false.
+    centred: bool,
+    /// Whether C is divided by 1 - βᵗ. Default false.
+    bias_correction: bool,
     #[serde(skip)]
-    c: Vec<f32>,
+    memory: MovingAverage,
 }
 
 impl Default for Contrast {
@@ -27,7 +34,9 @@ impl Default for Contrast {
         Self {
             beta: 0.9,
             gradient_through_c: false,
-            c: Vec::new(),
+            centred: false,
+            bias_correction: false,
+            memory: MovingAverage::default(),
         }
     }
 }
@@ -37,41 +46,75 @@ impl Term for Contrast {
         Scope::Pair
     }
 
+    fn check(&self) -> Result<(), String> {
+        decay("beta", self.beta)
+    }
+
+    fn formula(&self) -> String {
+        let beta = self.beta;
+        let corrected = if self.bias_correction {
+            format!("/(1 - {beta}ᵗ)")
+        } else {
+            String::new()
+        };
+        let (rows, of) = if self.centred {
+            ("(x̂_n - x̄)(x̂_n - x̄)ᵀ", ", x̄ the mean of x̂")
+        } else {
+            ("x̂_n x̂_nᵀ", "")
+        };
+        let gradient = if self.gradient_through_c {
+            "gradient through the batch's part of C"
+        } else {
+            "C a constant of the gradient"
+        };
+        format!(
+            "(1/N) Σ_n x̂_nᵀ C_t x̂_n{corrected}, C_t = {beta} C_t-1 + (1 - {beta}) (1/N) Σ_n {rows}, x̂ = x/|x|{of}, {gradient}"
+        )
+    }
+
+    fn invariances(&self) -> Invariances {
+        Invariances {
+            exchange: false,
+            rotation: true,
+            scale: true,
+            translation: false,
+        }
+    }
+
+    fn collapsed(&self, collapse: Collapse) -> Option<f64> {
+        Some(if self.centred {
+            0.0
+        } else if self.bias_correction {
+            1.0
+        } else {
+            1.0 - self.beta.powf(collapse.steps as f64)
+        })
+    }
+
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
-        let [n, d] = z[0].dims();
+        let n = z[0].dims()[0] as f32;
         let x = normalised_rows(z[0].clone());
         let batch = if self.gradient_through_c {
             x.clone()
         } else {
             x.clone().detach()
         };
-        let mut c = batch.clone().transpose().matmul(batch) * ((1.0 - self.beta) as f32 / n as f32);
-        if self.c.len() == d * d {
-            let before = Tensor::<2>::from_data(
-                TensorData::new(std::mem::take(&mut self.c), [d, d]),
-                &x.device(),
-            );
-            c = c + before * self.beta as f32;
-        }
-        self.c = c
-            .clone()
-            .detach()
-            .into_data()
-            .try_to_vec::<f32>()
-            .expect("losses are f32");
-        total(x.clone().matmul(c) * x) / n as f32
+        let batch = if self.centred { centred(batch) } else { batch };
+        let moments = gram(batch.transpose()) / n;
+        let c = self.memory.update(moments, self.beta, self.bias_correction);
+        total(x.clone().matmul(c) * x) / n
     }
 
     fn state(&self) -> Option<Vec<f32>> {
-        Some(self.c.clone())
+        Some(self.memory.state())
     }
 
     fn load_state(&mut self, state: Vec<f32>) -> Result<(), String> {
-        let side = (state.len() as f64).sqrt().round() as usize;
-        if side * side != state.len() {
-            return Err(format!("{} numbers are no square matrix", state.len()));
-        }
-        self.c = state;
+        self.memory = MovingAverage::load(&state)?;
         Ok(())
+    }
+
+    fn check_state(&self, d: usize) -> Result<(), String> {
+        self.memory.check(d)
     }
 }

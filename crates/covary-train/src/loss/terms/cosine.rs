@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Scope, Term};
+use super::super::{Collapse, Invariances, Scope, Term};
 use super::algebra::normalised_rows;
 
 /// Constant and factor of the cosine.
@@ -39,6 +39,31 @@ impl Default for Cosine {
 impl Term for Cosine {
     fn scope(&self) -> Scope {
         Scope::Pair
+    }
+
+    fn formula(&self) -> String {
+        let cosine = "(1/N) Σ_n cos(x_n, y_n)";
+        match self.form {
+            Form::Negative => format!("-{cosine}"),
+            Form::OneMinus => format!("1 - {cosine}"),
+            Form::TwoMinusTwice => format!("2 - 2 {cosine}"),
+        }
+    }
+
+    fn invariances(&self) -> Invariances {
+        Invariances {
+            exchange: true,
+            rotation: true,
+            scale: true,
+            translation: false,
+        }
+    }
+
+    fn collapsed(&self, _: Collapse) -> Option<f64> {
+        Some(match self.form {
+            Form::Negative => -1.0,
+            Form::OneMinus | Form::TwoMinusTwice => 0.0,
+        })
     }
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {

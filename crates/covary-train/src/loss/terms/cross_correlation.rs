@@ -6,8 +6,17 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Scope, Term};
+use super::super::{Collapse, Invariances, Scope, Term};
 use super::algebra::{squared_diagonal, squared_product, standardised};
+
+const MATRIX: &str = "C = XᵀY/N of columns (z - mean)/√(Var + 0.00001), Var with divisor N";
+
+const OF_CORRELATIONS: Invariances = Invariances {
+    exchange: true,
+    rotation: false,
+    scale: true,
+    translation: true,
+};
 
 /// The first term; it has no settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +26,18 @@ pub(super) struct Diagonal {}
 impl Term for Diagonal {
     fn scope(&self) -> Scope {
         Scope::Pair
+    }
+
+    fn formula(&self) -> String {
+        format!("Σ_i (1 - C_ii)², {MATRIX}")
+    }
+
+    fn invariances(&self) -> Invariances {
+        OF_CORRELATIONS
+    }
+
+    fn collapsed(&self, collapse: Collapse) -> Option<f64> {
+        Some(collapse.d as f64)
     }
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
@@ -33,6 +54,18 @@ pub(super) struct OffDiagonal {}
 impl Term for OffDiagonal {
     fn scope(&self) -> Scope {
         Scope::Pair
+    }
+
+    fn formula(&self) -> String {
+        format!("Σ_i≠j C_ij², {MATRIX}")
+    }
+
+    fn invariances(&self) -> Invariances {
+        OF_CORRELATIONS
+    }
+
+    fn collapsed(&self, _: Collapse) -> Option<f64> {
+        Some(0.0)
     }
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {

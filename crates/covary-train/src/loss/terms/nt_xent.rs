@@ -2,12 +2,14 @@
 //! view of row i.
 //!
 //! Chen et al. 2020 (SimCLR), eq. 1. τ: lightly and stable-pretraining 0.5, solo-learn's CIFAR recipe 0.2.
+//! At collapse it is ln(2N - 1).
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Scope, Term};
+use super::super::term::positive;
+use super::super::{Collapse, Invariances, Scope, Term};
 use super::algebra::normalised_rows;
 
 /// What takes a similarity out of a softmax in f32.
@@ -30,6 +32,30 @@ impl Default for NtXent {
 impl Term for NtXent {
     fn scope(&self) -> Scope {
         Scope::Pair
+    }
+
+    fn check(&self) -> Result<(), String> {
+        positive("temperature", self.temperature)
+    }
+
+    fn formula(&self) -> String {
+        let temperature = self.temperature;
+        format!(
+            "-(1/2N) Σ_i ln(exp(s_ii+/{temperature}) / Σ_k≠i exp(s_ik/{temperature})), s the cosines of the 2N rows of x and y, i+ the other view of i"
+        )
+    }
+
+    fn invariances(&self) -> Invariances {
+        Invariances {
+            exchange: true,
+            rotation: true,
+            scale: true,
+            translation: false,
+        }
+    }
+
+    fn collapsed(&self, collapse: Collapse) -> Option<f64> {
+        Some(((2 * collapse.n - 1) as f64).ln())
     }
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {

@@ -7,16 +7,10 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Scope, Term};
-use super::algebra::centred;
-
-/// How a term over single views adds up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum OverViews {
-    Mean,
-    Sum,
-}
+use super::super::term::positive;
+use super::super::{Collapse, Invariances, Scope, Term};
+use super::algebra::{Divisor, variances};
+use super::over_views::OverViews;
 
 /// The term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,7 +20,7 @@ pub(super) struct Variance {
     gamma: f64,
     /// Added to the variance, > 0. Default 1e-4.
     epsilon: f64,
-    /// Mean or sum over views. Default mean.
+    /// Mean, sum or joint. Default mean.
     views: OverViews,
 }
 
@@ -45,26 +39,41 @@ impl Term for Variance {
         Scope::Views
     }
 
-    fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
-        let hinge = |z: &Tensor<2>| {
-            let [n, _] = z.dims();
-            let variance = centred(z.clone()).square().sum_dim(0) / (n - 1) as f32;
-            let std = (variance + self.epsilon as f32).sqrt();
-            relu(-std + self.gamma as f32).mean()
-        };
-        over_views(self.views, z.iter().map(hinge))
+    fn check(&self) -> Result<(), String> {
+        positive("gamma", self.gamma)?;
+        positive("epsilon", self.epsilon)
     }
-}
 
-/// Mean or sum of one value a view.
-pub(super) fn over_views(
-    how: OverViews,
-    values: impl ExactSizeIterator<Item = Tensor<1>>,
-) -> Tensor<1> {
-    let count = values.len();
-    let sum = values.reduce(|a, b| a + b).expect("there is a view");
-    match how {
-        OverViews::Mean => sum / count as f32,
-        OverViews::Sum => sum,
+    fn formula(&self) -> String {
+        let Self {
+            gamma,
+            epsilon,
+            views,
+        } = self;
+        format!(
+            "{} (1/D) Σ_d max(0, {gamma} - √(Var_n z_nd + {epsilon})), Var with divisor (N-1)",
+            views.words()
+        )
+    }
+
+    fn invariances(&self) -> Invariances {
+        Invariances {
+            exchange: true,
+            rotation: false,
+            scale: false,
+            translation: true,
+        }
+    }
+
+    fn collapsed(&self, collapse: Collapse) -> Option<f64> {
+        let hinge = (self.gamma - self.epsilon.sqrt()).max(0.0);
+        Some(self.views.of_equal_values(hinge, collapse.views))
+    }
+
+    fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
+        self.views.value(z, |_, z| {
+            let std = variances(z, Divisor::NMinusOne, self.epsilon).sqrt();
+            relu(-std + self.gamma as f32).mean()
+        })
     }
 }
