@@ -1,8 +1,10 @@
 //! A network: flat vectors and the engine that computes with them.
 
+use burn::tensor::Device;
 use covary_kernels::{Isa, Precision};
 
 use crate::encoder::resnet::kernels::ResNetKernels;
+use crate::graph::{Architecture, GraphEngine};
 use crate::initialise;
 use crate::layout::Layout;
 use crate::mlp::kernels::MlpKernels;
@@ -18,6 +20,8 @@ pub enum EngineConfig {
         /// Operand and storage precision of convolutions.
         precision: Precision,
     },
+    /// Burn's operations on this device, in f32.
+    Burn(Device),
 }
 
 /// A trainable network. Threads are those of the current rayon pool; results do not depend on their number.
@@ -37,6 +41,13 @@ pub struct Network {
 enum Engine {
     ResNet(Box<ResNetKernels>),
     Mlp(MlpKernels),
+    Graph(Box<GraphEngine>),
+}
+
+impl Engine {
+    fn graph(architecture: Architecture, device: &Device, layouts: (Layout, Layout)) -> Self {
+        Self::Graph(Box::new(GraphEngine::new(architecture, device, layouts)))
+    }
 }
 
 impl Network {
@@ -45,22 +56,26 @@ impl Network {
     /// # Errors
     /// [`NnError::Size`] for sizes that make no network.
     pub fn resnet(config: &ResNetConfig, engine: &EngineConfig) -> Result<Self, NnError> {
-        let EngineConfig::Kernels { isa, precision } = *engine;
-        let kernels = ResNetKernels::new(
-            config.rows,
-            config.columns,
-            config.width,
-            config.blocks,
-            isa,
-            precision,
-        );
+        let layouts = config.layouts();
+        let engine = match engine {
+            EngineConfig::Kernels { isa, precision } => {
+                Engine::ResNet(Box::new(ResNetKernels::new(
+                    config.rows,
+                    config.columns,
+                    config.width,
+                    config.blocks,
+                    *isa,
+                    *precision,
+                )))
+            }
+            EngineConfig::Burn(device) => Engine::graph(
+                Architecture::ResNet(config.clone()),
+                device,
+                layouts.clone(),
+            ),
+        };
         let input_width = config.rows * config.columns * 3;
-        Ok(Self::new(
-            Engine::ResNet(Box::new(kernels)),
-            input_width,
-            config.features(),
-            config.layouts(),
-        ))
+        Ok(Self::new(engine, input_width, config.features(), layouts))
     }
 
     /// A head: `[views * n, in]` to `[views * n, out]`.
@@ -69,14 +84,15 @@ impl Network {
     /// [`NnError::Size`] for fewer than two widths or a width of zero.
     pub fn mlp(config: &MlpConfig, engine: &EngineConfig) -> Result<Self, NnError> {
         config.check()?;
-        let EngineConfig::Kernels { isa, .. } = *engine;
+        let layouts = config.layouts();
+        let engine = match engine {
+            EngineConfig::Kernels { isa, .. } => Engine::Mlp(MlpKernels::new(config, *isa)),
+            EngineConfig::Burn(device) => {
+                Engine::graph(Architecture::Mlp(config.plan()), device, layouts.clone())
+            }
+        };
         let (input, output) = (config.sizes[0], config.sizes[config.sizes.len() - 1]);
-        Ok(Self::new(
-            Engine::Mlp(MlpKernels::new(config, isa)),
-            input,
-            output,
-            config.layouts(),
-        ))
+        Ok(Self::new(engine, input, output, layouts))
     }
 
     fn new(
@@ -134,6 +150,16 @@ impl Network {
             Engine::Mlp(kernels) => {
                 kernels.forward(&self.parameters, statistics, input, views, &mut out);
             }
+            Engine::Graph(graph) => {
+                graph.forward(
+                    &self.parameters,
+                    &mut self.statistics,
+                    input,
+                    views,
+                    keep_tape,
+                    &mut out,
+                );
+            }
         }
         out
     }
@@ -165,6 +191,7 @@ impl Network {
                 );
                 input_gradient
             }
+            Engine::Graph(graph) => graph.backward(output_gradient, &mut self.gradients),
         }
     }
 
@@ -180,6 +207,9 @@ impl Network {
             }
             Engine::Mlp(kernels) => {
                 kernels.infer(&self.parameters, &self.statistics, input, &mut out);
+            }
+            Engine::Graph(graph) => {
+                graph.infer(&self.parameters, &self.statistics, input, &mut out);
             }
         }
         out
@@ -206,8 +236,10 @@ impl Network {
     }
 
     fn invalidate(&mut self) {
-        if let Engine::ResNet(kernels) = &mut self.engine {
-            kernels.invalidate();
+        match &mut self.engine {
+            Engine::ResNet(kernels) => kernels.invalidate(),
+            Engine::Mlp(_) => {}
+            Engine::Graph(graph) => graph.invalidate(),
         }
     }
 
