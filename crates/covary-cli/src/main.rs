@@ -28,6 +28,7 @@ enum Command {
     Probe(command::probe::Probe),
     List(command::list::List),
     Data(command::data::Data),
+    Bench(command::bench::Bench),
 }
 
 /// Exit code of a run that was asked to stop.
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Probe(command) => command.run(),
         Command::List(_) => Ok(command::list::List::run()),
         Command::Data(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
     match outcome {
         Ok(code) => code,

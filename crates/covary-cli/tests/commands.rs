@@ -371,6 +371,32 @@ fn images_without_labels_train_and_skip_the_probe_and_corrupt_ones_may_be_left_o
 }
 
 #[test]
+fn classes_without_a_test_set_train_and_say_that_they_are_not_scored() {
+    let folder = folder();
+    for class in ["cats", "dogs"] {
+        let images = folder.path().join("images").join(class);
+        std::fs::create_dir_all(&images).unwrap();
+        for name in 0..20_u32 {
+            let pixels = image::RgbImage::from_fn(16, 16, |x, y| {
+                image::Rgb([(x * name % 255) as u8, (y * 9) as u8, class.len() as u8])
+            });
+            pixels.save(images.join(format!("{name:02}.png"))).unwrap();
+        }
+    }
+    let arguments = ["--set", "data.path=images", "--out", "run"];
+    let output = covary(folder.path())
+        .args(["pretrain", "small.toml"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let talk = text(&output.stderr);
+    assert!(
+        output.status.success() && talk.contains("there is no test set"),
+        "{talk}"
+    );
+}
+
+#[test]
 fn a_run_of_another_configuration_is_not_resumed() {
     let folder = folder();
     let first = covary(folder.path())

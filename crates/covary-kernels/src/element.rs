@@ -10,6 +10,19 @@ pub const LANES: usize = 16;
 /// A block of channels in f32.
 pub(crate) type Lanes = [f32; LANES];
 
+/// Sixteen values by an expression of their index. `std::array::from_fn` would compile the expression outside of the caller's
+/// instruction set wherever it is not inlined.
+macro_rules! lanes {
+    (|$i:ident| $value:expr) => {{
+        let mut out = [Default::default(); $crate::element::LANES];
+        for $i in 0..$crate::element::LANES {
+            out[$i] = $value;
+        }
+        out
+    }};
+}
+pub(crate) use lanes;
+
 /// `channels` rounded up to whole lanes.
 pub fn padded(channels: usize) -> usize {
     channels.next_multiple_of(LANES)
@@ -50,12 +63,12 @@ impl Element for bf16 {
 
 #[inline(always)]
 pub(crate) fn widen<T: Element>(block: &[T; LANES]) -> Lanes {
-    std::array::from_fn(|i| block[i].widen())
+    lanes!(|i| block[i].widen())
 }
 
 #[inline(always)]
 pub(crate) fn round<T: Element>(lanes: &Lanes) -> [T; LANES] {
-    std::array::from_fn(|i| T::round(lanes[i]))
+    lanes!(|i| T::round(lanes[i]))
 }
 
 /// Blocks of a slice whose length is a multiple of [`LANES`].

@@ -4,7 +4,7 @@
 
 use crate::conv::operand::{Operand, words};
 use crate::dispatch::elementwise;
-use crate::element::{Element, LANES, Lanes, blocks, round, widen};
+use crate::element::{Element, LANES, Lanes, blocks, lanes, round, widen};
 
 /// Height and width of the images in frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(crate) struct Affine<'a> {
 
 #[inline(always)]
 fn activate(y: &Lanes, scale: &Lanes, shift: &Lanes) -> Lanes {
-    std::array::from_fn(|i| (y[i] * scale[i] + shift[i]).max(0.0))
+    lanes!(|i| (y[i] * scale[i] + shift[i]).max(0.0))
 }
 
 elementwise! {

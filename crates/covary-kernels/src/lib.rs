@@ -10,7 +10,8 @@
 //! | loops over pixels | `passes`, `frame` | one body, compiled for each set |
 //! | BatchNorm | `norm` | |
 //! | residual block, stem, pooling | `block`, `stem` | |
-//! | linear layers, BatchNorm of rows | `linear`, `dense_norm` | the gemm crate's; one body for each set |
+//! | linear layers | `linear` | AVX-512 BF16; in f32 the gemm crate's |
+//! | BatchNorm of rows | `dense_norm` | one body, compiled for each set |
 //! | optimizer steps, moving average | [`optimizer`] | one body, compiled for each set |
 #![expect(unsafe_code, reason = "SIMD kernels")]
 
@@ -26,6 +27,7 @@ mod linear;
 mod norm;
 pub mod optimizer;
 mod passes;
+mod peak;
 mod precision;
 mod stem;
 
@@ -34,6 +36,7 @@ pub use conv::{ConvGeometry, Operand, reference};
 pub use dense_norm::{DenseNorm, DenseStatistics, GammaBeta, add_bias, add_column_sums};
 pub use element::{Element, LANES, padded};
 pub use isa::{Isa, IsaError};
-pub use linear::LinearShape;
+pub use linear::{Linear, LinearScratch};
+pub use peak::peak_gflops;
 pub use precision::Precision;
 pub use stem::{Stem, StemScratch, StemTape, average_pool, average_pool_gradient};

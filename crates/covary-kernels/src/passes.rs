@@ -3,15 +3,33 @@
 
 use crate::conv::operand::{Operand, words};
 use crate::dispatch::elementwise;
-use crate::element::{Element, LANES, Lanes, blocks, blocks_mut, round, widen};
+use crate::element::{Element, LANES, Lanes, blocks, blocks_mut, lanes, round, widen};
 use crate::frame::Affine;
 
 /// Partial sums that run side by side, so that additions do not wait for each other.
 const INTERLEAVED: usize = 4;
 
+/// Runs a block for every pixel with the slot of its partial sums. Slots are constants of an unrolled loop, so that sums stay in
+/// registers.
+macro_rules! interleaved {
+    ($pixels:expr, |$pixel:ident, $slot:ident| $body:block) => {
+        let whole = $pixels / INTERLEAVED * INTERLEAVED;
+        for first in (0..whole).step_by(INTERLEAVED) {
+            for $slot in 0..INTERLEAVED {
+                let $pixel = first + $slot;
+                $body
+            }
+        }
+        for $pixel in whole..$pixels {
+            let $slot = 0;
+            $body
+        }
+    };
+}
+
 #[inline(always)]
 fn zip<const N: usize>(sums: [Lanes; N]) -> Lanes {
-    std::array::from_fn(|i| {
+    lanes!(|i| {
         let mut total = 0.0;
         for sum in &sums {
             total += sum[i];
@@ -39,27 +57,27 @@ fn finish_output_body<T: Element>(
     let (sums, deviations) = moments.split_at_mut(channels);
     for block in 0..count {
         let mut acc = [[0.0; LANES]; INTERLEAVED];
-        for pixel in 0..pixels {
+        interleaved!(pixels, |pixel, slot| {
             let at = pixel * count + block;
-            store[at] = round::<T>(&output[at]);
-            output[at] = widen(&store[at]);
-            let acc = &mut acc[pixel % INTERLEAVED];
+            let rounded = round::<T>(&output[at]);
+            let value = widen(&rounded);
+            store[at] = rounded;
+            output[at] = value;
             for i in 0..LANES {
-                acc[i] += output[at][i];
+                acc[slot][i] += value[i];
             }
-        }
+        });
         let sum = zip(acc);
         blocks_mut(sums)[block] = sum;
-        let mean: Lanes = std::array::from_fn(|i| sum[i] / pixels as f32);
+        let mean: Lanes = lanes!(|i| sum[i] / pixels as f32);
         let mut acc = [[0.0; LANES]; INTERLEAVED];
-        for pixel in 0..pixels {
+        interleaved!(pixels, |pixel, slot| {
             let value = &output[pixel * count + block];
-            let acc = &mut acc[pixel % INTERLEAVED];
             for i in 0..LANES {
                 let deviation = value[i] - mean[i];
-                acc[i] += deviation * deviation;
+                acc[slot][i] += deviation * deviation;
             }
-        }
+        });
         blocks_mut(deviations)[block] = zip(acc);
     }
 }
@@ -76,7 +94,7 @@ fn activate_body<T: Element>(y: &[T], affine: Affine<'_>, out: &mut [T]) {
         let vectors = blocks(affine.scale).iter().zip(blocks(affine.shift));
         for ((y, out), (scale, shift)) in blocks(y).iter().zip(blocks_mut(out)).zip(vectors) {
             let y = widen(y);
-            let value: Lanes = std::array::from_fn(|i| (y[i] * scale[i] + shift[i]).max(0.0));
+            let value: Lanes = lanes!(|i| (y[i] * scale[i] + shift[i]).max(0.0));
             *out = round(&value);
         }
     }
@@ -113,11 +131,10 @@ fn join_body<T: Element>(
                     &blocks(projection.scale)[block],
                     &blocks(projection.shift)[block],
                 );
-                s = std::array::from_fn(|i| s[i] * scale[i] + shift[i]);
+                s = lanes!(|i| s[i] * scale[i] + shift[i]);
             }
             let (scale, shift) = (&blocks(affine.scale)[block], &blocks(affine.shift)[block]);
-            let value: Lanes =
-                std::array::from_fn(|i| (y[i] * scale[i] + shift[i] + s[i]).max(0.0));
+            let value: Lanes = lanes!(|i| (y[i] * scale[i] + shift[i] + s[i]).max(0.0));
             *out = round(&value);
         }
     }
@@ -145,19 +162,15 @@ fn gradient_sums_body<T: Element>(
         let mean = &blocks(mean)[block];
         let mut acc = [[0.0; LANES]; INTERLEAVED];
         let mut product = [[0.0; LANES]; INTERLEAVED];
-        for pixel in 0..pixels {
+        interleaved!(pixels, |pixel, slot| {
             let at = pixel * count + block;
             let (g, m, y) = (widen(&gradient[at]), widen(&mask[at]), widen(&y[at]));
-            let (acc, product) = (
-                &mut acc[pixel % INTERLEAVED],
-                &mut product[pixel % INTERLEAVED],
-            );
             for i in 0..LANES {
                 let g = if m[i] > 0.0 { g[i] } else { 0.0 };
-                acc[i] += g;
-                product[i] += g * (y[i] - mean[i]);
+                acc[slot][i] += g;
+                product[slot][i] += g * (y[i] - mean[i]);
             }
-        }
+        });
         blocks_mut(plain)[block] = zip(acc);
         blocks_mut(products)[block] = zip(product);
     }
@@ -196,12 +209,11 @@ fn norm_gradient_body<T: Element>(
         let (mut g, y) = (widen(gradient), widen(y));
         if let Some(mask) = mask {
             let m = widen(&blocks(mask)[at]);
-            g = std::array::from_fn(|i| if m[i] > 0.0 { g[i] } else { 0.0 });
+            g = lanes!(|i| if m[i] > 0.0 { g[i] } else { 0.0 });
         }
         let (mean, factor) = (&blocks(back.mean)[block], &blocks(back.factor)[block]);
         let (offset, slope) = (&blocks(back.offset)[block], &blocks(back.slope)[block]);
-        let value: Lanes =
-            std::array::from_fn(|i| factor[i] * (g[i] - offset[i] - (y[i] - mean[i]) * slope[i]));
+        let value: Lanes = lanes!(|i| factor[i] * (g[i] - offset[i] - (y[i] - mean[i]) * slope[i]));
         *out = widen(&round::<T>(&value));
         block += 1;
         if block == count {
@@ -260,27 +272,25 @@ fn relu_gradient_body<T: Element>(
         );
         let mut acc = [[0.0; LANES]; INTERLEAVED];
         let mut product = [[0.0; LANES]; INTERLEAVED];
-        for pixel in 0..pixels {
+        interleaved!(pixels, |pixel, slot| {
             let at = pixel * count + block;
-            let y = widen(&y[at]);
-            let g: Lanes = std::array::from_fn(|i| {
-                if y[i] * scale[i] + shift[i] > 0.0 {
-                    gradient[at][i]
+            let (y, gradient) = (widen(&y[at]), &gradient[at]);
+            let mut g: Lanes = *gradient;
+            for i in 0..LANES {
+                g[i] = if y[i] * scale[i] + shift[i] > 0.0 {
+                    g[i]
                 } else {
                     0.0
-                }
-            });
-            store[at] = round::<T>(&g);
-            let g = widen(&store[at]);
-            let (acc, product) = (
-                &mut acc[pixel % INTERLEAVED],
-                &mut product[pixel % INTERLEAVED],
-            );
-            for i in 0..LANES {
-                acc[i] += g[i];
-                product[i] += g[i] * (y[i] - mean[i]);
+                };
             }
-        }
+            let rounded = round::<T>(&g);
+            let g = widen(&rounded);
+            store[at] = rounded;
+            for i in 0..LANES {
+                acc[slot][i] += g[i];
+                product[slot][i] += g[i] * (y[i] - mean[i]);
+            }
+        });
         blocks_mut(plain)[block] = zip(acc);
         blocks_mut(products)[block] = zip(product);
     }
@@ -312,8 +322,7 @@ fn input_gradient_body<T: Element>(
                 .zip(blocks_mut(store));
             for (((g, outer), mask), store) in blocks {
                 let (outer, mask) = (widen(outer), widen(mask));
-                let value: Lanes =
-                    std::array::from_fn(|i| g[i] + if mask[i] > 0.0 { outer[i] } else { 0.0 });
+                let value: Lanes = lanes!(|i| g[i] + if mask[i] > 0.0 { outer[i] } else { 0.0 });
                 *store = round(&value);
             }
         }

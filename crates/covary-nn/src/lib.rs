@@ -18,3 +18,4 @@ pub use error::NnError;
 pub use layout::{Layout, LayoutEntry};
 pub use mlp::{MlpConfig, OutputNorm};
 pub use network::{EngineConfig, Network};
+pub use store::write_atomically;

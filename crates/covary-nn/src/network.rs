@@ -17,7 +17,7 @@ pub enum EngineConfig {
     Kernels {
         /// Instruction set.
         isa: Isa,
-        /// Operand and storage precision of convolutions.
+        /// Operand precision of convolutions and linear layers, storage precision of an encoder's activations.
         precision: Precision,
     },
     /// Burn's operations on this device, in f32.
@@ -40,7 +40,7 @@ pub struct Network {
 #[derive(Debug)]
 enum Engine {
     ResNet(Box<ResNetKernels>),
-    Mlp(MlpKernels),
+    Mlp(Box<MlpKernels>),
     Graph(Box<GraphEngine>),
 }
 
@@ -86,7 +86,9 @@ impl Network {
         config.check()?;
         let layouts = config.layouts();
         let engine = match engine {
-            EngineConfig::Kernels { isa, .. } => Engine::Mlp(MlpKernels::new(config, *isa)),
+            EngineConfig::Kernels { isa, precision } => {
+                Engine::Mlp(Box::new(MlpKernels::new(config, *isa, *precision)))
+            }
             EngineConfig::Burn(device) => {
                 Engine::graph(Architecture::Mlp(config.plan()), device, layouts.clone())
             }
@@ -238,7 +240,7 @@ impl Network {
     fn invalidate(&mut self) {
         match &mut self.engine {
             Engine::ResNet(kernels) => kernels.invalidate(),
-            Engine::Mlp(_) => {}
+            Engine::Mlp(kernels) => kernels.invalidate(),
             Engine::Graph(graph) => graph.invalidate(),
         }
     }

@@ -4,6 +4,7 @@
 //! [`evaluate`] freezes the encoder and scores its representations by [`LinearProbe`], [`NearestNeighbors`] and the collapse [`METRICS`];
 //! [`run`] is the folder where all of it is written; [`Pretraining`] is the whole way.
 
+mod bench;
 pub mod config;
 mod embeddings;
 mod error;
@@ -18,6 +19,7 @@ mod probe;
 pub mod run;
 pub mod trainer;
 
+pub use bench::{Speed, bench};
 pub use covary_kernels::Isa;
 pub use embeddings::{EmbeddingError, Embeddings};
 pub use error::TrainError;

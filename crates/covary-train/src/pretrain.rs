@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use covary_data::{Dataset, Loader, LoaderConfig, ReadOptions, Split, hold_out};
+use covary_data::{DataError, Dataset, Loader, LoaderConfig, ReadOptions, Split, hold_out};
 use covary_kernels::{Isa, Precision};
 use covary_nn::EngineConfig;
 use fs_err as fs;
@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{TrainConfig, differences};
 use crate::evaluate::{self, Data, Line, Spaces, represent, score, sgd_score, spaces};
+use crate::metrics::Measurement;
 use crate::monitor::Monitor;
 use crate::run::{Checkpoint, Provenance, RunFolder, number, peak_memory_bytes};
 use crate::trainer::{self, Event, Model, Outcome, TrainState};
@@ -54,11 +55,11 @@ impl Pretraining {
         };
         let path = Path::new(&config.data.path);
         let train = Arc::new(covary_data::open(path, Split::Train, options)?);
-        let test = train
-            .labels()
-            .is_some()
-            .then(|| covary_data::open(path, Split::Test, options))
-            .transpose()?;
+        let test = match covary_data::open(path, Split::Test, options) {
+            _ if train.labels().is_none() => None,
+            Err(DataError::MissingSplit { .. }) => None,
+            opened => Some(opened?),
+        };
         let limit = (config.data.limit != 0).then_some(config.data.limit);
         let loader = LoaderConfig {
             batch_size: config.batch_size,
@@ -91,6 +92,15 @@ impl Pretraining {
         &self.train
     }
 
+    /// Why the encoder will not be scored, if it will not.
+    pub fn unscored(&self) -> Option<&'static str> {
+        match (&self.test, self.train.labels()) {
+            (Some(_), _) => None,
+            (None, Some(_)) => Some("there is no test set"),
+            (None, None) => Some("the images have no labels"),
+        }
+    }
+
     /// Images of an epoch.
     pub fn images_per_epoch(&self) -> usize {
         self.loader.images_per_epoch()
@@ -99,6 +109,24 @@ impl Pretraining {
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
         self.config.epochs * self.loader.batches_per_epoch() as u64
+    }
+
+    /// Configuration, engine and instruction set.
+    pub(crate) fn parts(&self) -> (&TrainConfig, EngineConfig, Isa) {
+        (&self.config, self.engine(), self.isa)
+    }
+
+    pub(crate) fn loader_mut(&mut self) -> &mut Loader {
+        &mut self.loader
+    }
+
+    /// What this run would be made by.
+    pub(crate) fn provenance(&self) -> Provenance {
+        let precision = match self.precision {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        };
+        Provenance::collect(self.isa.name(), precision)
     }
 
     fn engine(&self) -> EngineConfig {
@@ -183,12 +211,7 @@ impl Pretraining {
 
     fn create(&self, folder: &Path) -> Result<RunFolder, TrainError> {
         let run = RunFolder::create(folder)?;
-        let precision = match self.precision {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        };
-        let provenance =
-            Provenance::collect(self.isa.name(), precision, rayon::current_num_threads());
+        let provenance = self.provenance();
         let provenance =
             serde_json::to_string_pretty(&provenance).expect("provenance is plain values");
         run.write(&run.provenance(), provenance.as_bytes())?;
@@ -295,7 +318,7 @@ impl Pretraining {
         let (line, measured) = evaluate::untrained(&self.config, &engine, &data, sample)?;
         insert_line(&mut result, "random_", &line);
         insert_spaces(&mut result, "random_", &measured);
-        insert_line(&mut result, "pixel_", &pixel_line(&data, folder)?);
+        result.extend(pixel_reference(&data, sample, folder)?);
         Ok(result)
     }
 }
@@ -343,8 +366,12 @@ pub fn probe_run(folder: &Path) -> Result<Value, TrainError> {
     Ok(Value::Object(result))
 }
 
-/// The scores of raw pixels depend on the data alone, so runs side by side share them.
-fn pixel_line(data: &Data<'_>, folder: &Path) -> Result<Line, TrainError> {
+/// Scores and metrics of raw pixels depend on the data alone, so runs side by side share them.
+fn pixel_reference(
+    data: &Data<'_>,
+    sample: &[u32],
+    folder: &Path,
+) -> Result<Map<String, Value>, TrainError> {
     let digest = [data.train, data.test].map(|set| {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let labels = set
@@ -352,29 +379,34 @@ fn pixel_line(data: &Data<'_>, folder: &Path) -> Result<Line, TrainError> {
             .unwrap_or_default()
             .iter()
             .map(|label| *label as u8);
-        for byte in (0..set.len())
-            .flat_map(|index| set.image(index).pixels.iter().copied())
-            .chain(labels)
-        {
+        let pixels = (0..set.len()).flat_map(|index| set.image(index).pixels.iter().copied());
+        for byte in pixels.chain(labels) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         hash
     });
+    let (size, images) = (data.augment.size, sample.len());
     let name = format!(
-        ".pixels-{:016x}{:016x}-{}.json",
-        digest[0], digest[1], data.augment.size
+        ".pixels-{:016x}{:016x}-{size}-{images}.json",
+        digest[0], digest[1]
     );
     let path = folder.parent().unwrap_or(Path::new(".")).join(name);
-    if let Some(line) = fs::read(&path)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-    {
-        return Ok(line);
+    let kept = fs::read(&path).ok();
+    if let Some(reference) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return Ok(reference);
     }
-    let line = evaluate::pixels(data)?;
-    let text = serde_json::to_vec(&line).expect("scores are plain values");
+    let (line, metrics) = evaluate::pixels(data, sample)?;
+    let mut reference = Map::new();
+    insert_line(&mut reference, "pixel_", &line);
+    reference.insert("pixel_metrics".into(), values(&metrics));
+    let text = serde_json::to_vec(&reference).expect("scores are plain values");
     RunFolder::open(folder)?.write(&path, &text)?;
-    Ok(line)
+    Ok(reference)
+}
+
+fn values(measurements: &[Measurement]) -> Value {
+    let value = |m: &Measurement| (m.name.to_owned(), m.value.map_or(Value::Null, number));
+    Value::Object(measurements.iter().map(value).collect())
 }
 
 fn insert_line(result: &mut Map<String, Value>, prefix: &str, line: &Line) {
@@ -393,11 +425,7 @@ fn insert_spaces(result: &mut Map<String, Value>, prefix: &str, spaces: &Spaces)
         ("representation", &spaces.representation),
         ("embedding", &spaces.embedding),
     ] {
-        let values: Map<String, Value> = measurements
-            .iter()
-            .map(|m| (m.name.to_owned(), m.value.map_or(Value::Null, number)))
-            .collect();
-        result.insert(format!("{prefix}{space}"), Value::Object(values));
+        result.insert(format!("{prefix}{space}"), values(measurements));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The subcommands, one a file.
 
+pub(crate) mod bench;
 pub(crate) mod data;
 pub(crate) mod list;
 pub(crate) mod pretrain;

@@ -135,8 +135,8 @@ fn announce(pretraining: &Pretraining, config: &TrainConfig, folder: &Path) {
         config.projector.dim,
         folder.display()
     ));
-    if data.labels().is_none() {
-        say("the images have no labels: the linear probe and kNN are skipped");
+    if let Some(reason) = pretraining.unscored() {
+        say(&format!("{reason}: the linear probe and kNN are skipped"));
     }
 }
 

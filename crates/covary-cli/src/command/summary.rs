@@ -55,7 +55,7 @@ fn metrics(result: &Value) -> Table {
     let has_reference = !result["random_representation"].is_null();
     let mut header = vec!["", "h trained", "z trained"];
     if has_reference {
-        header.extend(["h untrained", "z untrained"]);
+        header.extend(["h untrained", "z untrained", "raw pixels"]);
     }
     let mut table = Table::new(&header);
     let names = result["representation"]
@@ -74,7 +74,7 @@ fn metrics(result: &Value) -> Table {
             value("embedding"),
         ];
         if has_reference {
-            row.extend([value("random_representation"), value("random_embedding")]);
+            row.extend(["random_representation", "random_embedding", "pixel_metrics"].map(value));
         }
         if row[1..].iter().any(|cell| cell != "–") {
             table.row(row);

@@ -61,7 +61,7 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
-fn numbers(seed: u64, len: usize) -> Vec<f32> {
+pub(crate) fn numbers(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed | 1;
     let mut next = || {
         state ^= state << 13;
@@ -80,7 +80,7 @@ fn numbers(seed: u64, len: usize) -> Vec<f32> {
         .collect()
 }
 
-fn rounded<T: Element>(values: &[f32]) -> Vec<f32> {
+pub(crate) fn rounded<T: Element>(values: &[f32]) -> Vec<f32> {
     values.iter().map(|v| T::round(*v).widen()).collect()
 }
 
@@ -132,7 +132,7 @@ fn expected(case: &Case, x: &[f32], w: &[f32], dy: &[f32]) -> Expected {
     e
 }
 
-fn check(
+pub(crate) fn check(
     what: &str,
     actual: &[f32],
     expected: &[(f64, f64)],

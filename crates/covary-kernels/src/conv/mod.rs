@@ -12,7 +12,7 @@
 
 pub(crate) mod backward;
 #[cfg(test)]
-mod battery;
+pub(crate) mod battery;
 mod geometry;
 pub(crate) mod layer;
 pub(crate) mod operand;

@@ -6,7 +6,7 @@
 
 use half::bf16;
 
-use crate::element::{Element, LANES, Lanes};
+use crate::element::{Element, LANES, Lanes, lanes};
 
 /// An operand of the tiles.
 pub trait Operand: Element {
@@ -39,5 +39,5 @@ impl Operand for bf16 {
 
 #[inline(always)]
 pub(crate) fn words<O: Operand>(first: &Lanes, second: &Lanes) -> [u32; LANES] {
-    std::array::from_fn(|i| O::word(first[i], second[i]))
+    lanes!(|i| O::word(first[i], second[i]))
 }

@@ -1,6 +1,8 @@
 //! An MLP head on the CPU kernels. Products see the rows of all views at once; BatchNorm is per view.
 
-use covary_kernels::{DenseNorm, DenseStatistics, Isa, LinearShape, add_bias, add_column_sums};
+use covary_kernels::{
+    DenseNorm, DenseStatistics, Isa, Linear, LinearScratch, Precision, add_bias, add_column_sums,
+};
 
 use super::{LayerPlan, MlpConfig};
 
@@ -13,11 +15,13 @@ pub(crate) struct MlpKernels {
     views: usize,
     gradient: Vec<f32>,
     next_gradient: Vec<f32>,
+    scratch: LinearScratch,
 }
 
 #[derive(Debug)]
 struct Layer {
     plan: LayerPlan,
+    linear: Linear,
     /// Output of the linear layer, `[views * n, outputs]`.
     y: Vec<f32>,
     /// Output behind BatchNorm and ReLU.
@@ -61,12 +65,17 @@ enum Source<'a> {
 }
 
 impl MlpKernels {
-    pub(crate) fn new(config: &MlpConfig, isa: Isa) -> Self {
-        let layer = |plan| Layer {
-            plan,
-            y: Vec::new(),
-            out: Vec::new(),
-            statistics: Vec::new(),
+    /// Products multiply numbers of `precision`; everything else is f32.
+    pub(crate) fn new(config: &MlpConfig, isa: Isa, precision: Precision) -> Self {
+        let layer = |plan: LayerPlan| {
+            let linear = Linear::new(plan.inputs, plan.outputs, isa, precision);
+            Layer {
+                plan,
+                linear,
+                y: Vec::new(),
+                out: Vec::new(),
+                statistics: Vec::new(),
+            }
         };
         Self {
             isa,
@@ -75,7 +84,15 @@ impl MlpKernels {
             views: 1,
             gradient: Vec::new(),
             next_gradient: Vec::new(),
+            scratch: LinearScratch::default(),
         }
+    }
+
+    /// Says that the parameters changed.
+    pub(crate) fn invalidate(&mut self) {
+        self.layers
+            .iter_mut()
+            .for_each(|layer| layer.linear.invalidate());
     }
 
     /// Training mode; moves the running statistics where given.
@@ -119,13 +136,15 @@ impl MlpKernels {
             let layer = &mut rest[0];
             let spans = layer.plan.spans(start);
             start = spans.beta.end;
-            let shape = LinearShape {
-                rows: x.len() / layer.plan.inputs,
-                inputs: layer.plan.inputs,
-                outputs: layer.plan.outputs,
-            };
-            layer.y.resize(shape.rows * shape.outputs, 0.0);
-            shape.forward(x, &parameters[spans.weight.clone()], &mut layer.y);
+            layer
+                .y
+                .resize(x.len() / layer.plan.inputs * layer.plan.outputs, 0.0);
+            layer.linear.forward(
+                x,
+                &parameters[spans.weight.clone()],
+                &mut layer.y,
+                &mut self.scratch,
+            );
             if layer.plan.bias {
                 add_bias(&parameters[spans.bias.clone()], &mut layer.y);
             }
@@ -154,9 +173,9 @@ impl MlpKernels {
         self.gradient.clear();
         self.gradient.extend_from_slice(output_gradient);
         for index in (0..self.layers.len()).rev() {
-            let (before, rest) = self.layers.split_at(index);
+            let (before, rest) = self.layers.split_at_mut(index);
             let x = before.last().map_or(&self.input, |layer| layer.result());
-            let layer = &rest[0];
+            let layer = &mut rest[0];
             let spans = layer.plan.spans(starts[index]);
             layer.norm_gradient(
                 self.isa,
@@ -166,20 +185,21 @@ impl MlpKernels {
                 gradients,
                 &mut self.gradient,
             );
-            let shape = LinearShape {
-                rows: x.len() / layer.plan.inputs,
-                inputs: layer.plan.inputs,
-                outputs: layer.plan.outputs,
-            };
-            shape.weight_gradient(x, &self.gradient, &mut gradients[spans.weight.clone()]);
+            layer.linear.weight_gradient(
+                x,
+                &self.gradient,
+                &mut gradients[spans.weight.clone()],
+                &mut self.scratch,
+            );
             if layer.plan.bias {
                 add_column_sums(&self.gradient, &mut gradients[spans.bias]);
             }
             self.next_gradient.resize(x.len(), 0.0);
-            shape.input_gradient(
+            layer.linear.input_gradient(
                 &self.gradient,
                 &parameters[spans.weight],
                 &mut self.next_gradient,
+                &mut self.scratch,
             );
             std::mem::swap(&mut self.gradient, &mut self.next_gradient);
         }

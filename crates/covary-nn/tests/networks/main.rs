@@ -76,6 +76,16 @@ fn largest_difference(actual: &[f32], expected: &[f32]) -> f32 {
         / scale
 }
 
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum::<f64>()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
 #[test]
 fn encoder_agrees_with_torchvision_on_every_engine() {
     let golden = Golden::open("encoder");
@@ -151,15 +161,7 @@ fn bf16_gradients_point_where_f32_ones_do() {
             .iter()
             .flat_map(|entry| golden.get(&format!("grad.{}", entry.name)))
             .collect();
-        let dot = |a: &[f32], b: &[f32]| {
-            a.iter()
-                .zip(b)
-                .map(|(a, b)| f64::from(*a) * f64::from(*b))
-                .sum::<f64>()
-        };
-        let actual = network.gradients();
-        let cosine =
-            dot(actual, &expected) / (dot(actual, actual) * dot(&expected, &expected)).sqrt();
+        let cosine = cosine(network.gradients(), &expected);
         assert!(cosine > 0.92, "{}: cosine {cosine}", isa.name());
     }
 }
@@ -201,9 +203,11 @@ fn small_encoder(engine: &EngineConfig) -> Network {
     network
 }
 
+type Maker = fn(&EngineConfig) -> Network;
+
 #[test]
 fn two_views_in_one_call_are_two_calls_one_after_the_other() {
-    let makers: [(fn(&EngineConfig) -> Network, usize); 2] = [
+    let makers: [(Maker, usize); 2] = [
         (|engine| head(OutputNorm::AffineFree, engine), 6),
         (small_encoder, 9 * 12 * 3),
     ];
@@ -322,6 +326,91 @@ fn thread_counts_do_not_change_a_bit() {
                     network.backward(&numbers(2, out.len()));
                     (
                         out,
+                        network.gradients().to_vec(),
+                        network.statistics().to_vec(),
+                    )
+                })
+        };
+        let one = run(1);
+        assert!(one == run(2) && one == run(3), "{precision:?}");
+    }
+}
+
+fn wide_head(isa: Isa, precision: Precision) -> Network {
+    let config = MlpConfig {
+        sizes: vec![64, 150, 150, 70],
+        batch_norm: true,
+        output_norm: OutputNorm::None,
+        output_bias: true,
+    };
+    let mut network = Network::mlp(&config, &EngineConfig::Kernels { isa, precision }).unwrap();
+    network.initialise(3, "projector");
+    network
+}
+
+/// Units near zero pass their ReLU in one precision and not in the other, so single entries differ; directions hold.
+#[test]
+fn bf16_heads_point_where_f32_ones_do_on_every_instruction_set() {
+    let input = numbers(1, 2 * 40 * 64);
+    for isa in Isa::available() {
+        let run = |precision| {
+            let mut network = wide_head(isa, precision);
+            let out = network.forward(&input, 2);
+            let input_gradient = network.backward(&numbers(2, out.len()));
+            [out, input_gradient, network.gradients().to_vec()]
+        };
+        let results = run(Precision::F32).into_iter().zip(run(Precision::Bf16));
+        for (what, (single, half)) in ["output", "input gradient", "gradients"]
+            .into_iter()
+            .zip(results)
+        {
+            let cosine = cosine(&single, &half);
+            assert!(
+                cosine > 0.99 && single != half,
+                "{}: cosine of {what} is {cosine}",
+                isa.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn heads_follow_their_parameters() {
+    let input = numbers(1, 2 * 40 * 64);
+    for isa in Isa::available() {
+        let mut network = wide_head(isa, Precision::Bf16);
+        network.forward(&input, 2);
+        network.backward(&numbers(2, 2 * 40 * 70));
+        let mut fresh = wide_head(isa, Precision::Bf16);
+        for network in [&mut network, &mut fresh] {
+            network
+                .parameters_mut()
+                .iter_mut()
+                .for_each(|parameter| *parameter += 0.1);
+        }
+        assert_eq!(network.forward(&input, 2), fresh.forward(&input, 2));
+        assert_eq!(
+            network.backward(&numbers(3, 2 * 40 * 70)),
+            fresh.backward(&numbers(3, 2 * 40 * 70))
+        );
+    }
+}
+
+#[test]
+fn heads_are_the_same_bits_for_any_number_of_threads() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        let run = |threads| {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap()
+                .install(|| {
+                    let mut network = wide_head(Isa::choose(None).unwrap(), precision);
+                    let out = network.forward(&numbers(1, 2 * 131 * 64), 2);
+                    let input_gradient = network.backward(&numbers(2, out.len()));
+                    (
+                        out,
+                        input_gradient,
                         network.gradients().to_vec(),
                         network.statistics().to_vec(),
                     )

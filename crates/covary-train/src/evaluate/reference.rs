@@ -5,9 +5,10 @@ use covary_nn::EngineConfig;
 
 use super::features::{Spaces, clean, represent, spaces};
 use super::scores::{Data, Line, score};
-use crate::TrainError;
 use crate::config::TrainConfig;
+use crate::metrics::{Measurement, Sample, measure};
 use crate::trainer::Model;
+use crate::{Embeddings, TrainError};
 
 /// Batches and images a batch that BatchNorm statistics are re-estimated on.
 const BATCHES: usize = 20;
@@ -63,20 +64,21 @@ pub fn untrained(
     Ok((line, spaces(&h, width, &z, model.projector.output_width())?))
 }
 
-/// Scores of the normalised pixels themselves.
+/// Scores of the normalised pixels themselves, and the collapse metrics of `sample` images' pixels.
 ///
 /// # Errors
 /// As [`score`].
-pub fn pixels(data: &Data<'_>) -> Result<Line, TrainError> {
+pub fn pixels(data: &Data<'_>, sample: &[u32]) -> Result<(Line, Vec<Measurement>), TrainError> {
+    let width = data.augment.size * data.augment.size * 3;
     let all = |dataset: &Dataset| {
         let mut images = Vec::new();
         clean(dataset, data.augment, 0..dataset.len(), &mut images);
         images
     };
-    score(
-        data,
-        &all(data.train),
-        &all(data.test),
-        data.augment.size * data.augment.size * 3,
-    )
+    let line = score(data, &all(data.train), &all(data.test), width)?;
+    let mut images = Vec::new();
+    let indices = sample.iter().map(|index| *index as usize);
+    clean(data.train, data.augment, indices, &mut images);
+    let metrics = measure(&Sample::new(Embeddings::try_new(&images, width)?))?;
+    Ok((line, metrics))
 }

@@ -27,7 +27,7 @@ impl Journal {
                 .filter(|line| keeps(line, step))
                 .collect();
             if kept.len() != text.len() {
-                super::write_atomically(path, kept.as_bytes())?;
+                covary_nn::write_atomically(path, kept.as_bytes())?;
             }
         }
         let file = fs::File::options().create(true).append(true).open(path)?;

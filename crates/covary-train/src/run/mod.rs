@@ -15,9 +15,9 @@ mod journal;
 mod provenance;
 mod tensorboard;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use covary_nn::write_atomically;
 use fs_err as fs;
 
 pub use checkpoint::Checkpoint;
@@ -113,17 +113,4 @@ impl RunFolder {
             source,
         })
     }
-}
-
-/// Writes beside the file, syncs, then renames over it.
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }

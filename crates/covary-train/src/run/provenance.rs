@@ -26,8 +26,13 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// Threads of the current pool.
+    pub fn threads() -> usize {
+        rayon::current_num_threads()
+    }
+
     /// Collects it for a run about to start.
-    pub fn collect(isa: &str, precision: &str, threads: usize) -> Self {
+    pub fn collect(isa: &str, precision: &str) -> Self {
         let system = sysinfo::System::new().map(|mut system| {
             let () = system.refresh_cpu_all();
             let () = system.refresh_memory();
@@ -44,7 +49,7 @@ impl Provenance {
             cpu: cpu.unwrap_or_else(|| "unknown".into()),
             isa: isa.into(),
             precision: precision.into(),
-            threads,
+            threads: Self::threads(),
             memory_bytes: system.map_or(0, |system| system.total_memory()),
             started_unix_s: unix_seconds(),
         }

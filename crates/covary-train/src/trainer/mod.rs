@@ -10,7 +10,7 @@ use covary_kernels::Isa;
 use covary_nn::EngineConfig;
 
 pub use model::{Model, Target};
-pub use step::StepReport;
+pub use step::{Phases, StepReport};
 pub use train::{Event, Outcome, Progress, train};
 
 use crate::TrainError;

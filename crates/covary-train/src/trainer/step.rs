@@ -1,11 +1,65 @@
 //! One training step: views through the branches, loss, gradients back, optimizer.
 
+use std::time::Instant;
+
 use covary_kernels::{Isa, optimizer};
+use serde::Serialize;
 
 use super::TrainState;
 use crate::TrainError;
 use crate::loss::{BranchOutputs, Evaluation};
 use crate::method::TargetOrder;
+
+/// Seconds that the phases of a step took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Phases {
+    /// Encoder, projector, predictor, target: forward.
+    pub forward_s: f64,
+    /// Loss and its gradients.
+    pub loss_s: f64,
+    /// Predictor, projector, encoder: backward.
+    pub backward_s: f64,
+    /// Optimizer.
+    pub optimizer_s: f64,
+    /// Moving the target.
+    pub target_s: f64,
+}
+
+impl Phases {
+    fn each_mut(&mut self) -> [&mut f64; 5] {
+        let Self {
+            forward_s,
+            loss_s,
+            backward_s,
+            optimizer_s,
+            target_s,
+        } = self;
+        [forward_s, loss_s, backward_s, optimizer_s, target_s]
+    }
+
+    /// Adds those of another step.
+    pub fn add(&mut self, other: &Self) {
+        let mut other = *other;
+        for (sum, part) in self.each_mut().into_iter().zip(other.each_mut()) {
+            *sum += *part;
+        }
+    }
+
+    /// Multiplies each by a factor.
+    pub fn scale(&mut self, factor: f64) {
+        self.each_mut()
+            .into_iter()
+            .for_each(|phase| *phase *= factor);
+    }
+}
+
+/// Runs a phase and adds its seconds.
+fn timed<T>(seconds: &mut f64, phase: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let value = phase();
+    *seconds += start.elapsed().as_secs_f64();
+    value
+}
 
 /// What a step measured.
 #[derive(Debug, Clone)]
@@ -16,6 +70,8 @@ pub struct StepReport {
     pub lr: f64,
     /// The loss and its terms.
     pub evaluation: Evaluation,
+    /// Where the time went.
+    pub phases: Phases,
 }
 
 impl TrainState {
@@ -24,27 +80,36 @@ impl TrainState {
     /// # Errors
     /// [`TrainError::NotFinite`] naming term and step where a number is not one; the parameters are then as before the step.
     pub fn train_step(&mut self, views: &[f32]) -> Result<StepReport, TrainError> {
+        let mut phases = Phases::default();
         if self.target_order == TargetOrder::BeforeForward {
-            self.move_target();
+            timed(&mut phases.target_s, || self.move_target());
         }
-        let evaluation = self.forward_backward(views)?;
+        let evaluation = self.forward_backward(views, &mut phases)?;
         let lr = self.schedule.lr(self.step);
-        for (index, (_, network)) in self.model.trained_mut().into_iter().enumerate() {
-            self.optimizer.step(lr, self.step + 1, index, network);
-        }
+        timed(&mut phases.optimizer_s, || {
+            for (index, (_, network)) in self.model.trained_mut().into_iter().enumerate() {
+                self.optimizer.step(lr, self.step + 1, index, network);
+            }
+        });
         if self.target_order == TargetOrder::AfterStep {
-            self.move_target();
+            timed(&mut phases.target_s, || self.move_target());
         }
         self.step += 1;
         Ok(StepReport {
             step: self.step,
             lr,
             evaluation,
+            phases,
         })
     }
 
     /// The loss of a batch, with its gradients added to those of the networks.
-    fn forward_backward(&mut self, views: &[f32]) -> Result<Evaluation, TrainError> {
+    fn forward_backward(
+        &mut self,
+        views: &[f32],
+        phases: &mut Phases,
+    ) -> Result<Evaluation, TrainError> {
+        let start = Instant::now();
         let needs = self.objective.needs();
         let (a, b) = views.split_at(views.len() / 2);
         let online_views = usize::from(needs.online(0)) + usize::from(needs.online(1));
@@ -66,6 +131,8 @@ impl TrainState {
             Some(target.projector.forward_untracked(&h, 1))
         });
 
+        phases.forward_s += start.elapsed().as_secs_f64();
+
         let d = model.projector.output_width();
         let z_views = split_views(&z, needs.online(0), needs.online(1));
         let p_views = p.as_deref().map_or([None, None], |p| {
@@ -78,11 +145,11 @@ impl TrainState {
             prediction: p_views,
             target: [target[0].as_deref(), target[1].as_deref()],
         };
-        let evaluation = self
-            .objective
-            .evaluate(&outputs)
+        let objective = &mut self.objective;
+        let evaluation = timed(&mut phases.loss_s, || objective.evaluate(&outputs))
             .map_err(|error| error.at_step(self.step + 1))?;
 
+        let start = Instant::now();
         let mut dz = join_views(&evaluation.embedding_gradient, &z_views);
         if let Some(predictor) = &mut model.predictor {
             let dp = join_views(&evaluation.prediction_gradient, &p_views);
@@ -92,6 +159,7 @@ impl TrainState {
         }
         let dh = model.projector.backward(&dz);
         model.encoder.backward(&dh);
+        phases.backward_s += start.elapsed().as_secs_f64();
         Ok(evaluation)
     }
 

@@ -36,11 +36,21 @@ pub(super) fn mean(z: Tensor<2>) -> Tensor<1> {
 pub(super) fn squared_product(x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
     let [n, d] = x.dims();
     if n < d {
-        let gram = |z: Tensor<2>| z.clone().matmul(z.transpose());
         total(gram(x) * gram(y))
     } else {
         total(x.transpose().matmul(y).square())
     }
+}
+
+/// [`squared_product`] of a matrix with itself, which needs one product: `‖ZᵀZ‖² = ‖Z Zᵀ‖²`.
+pub(super) fn squared_self_product(z: Tensor<2>) -> Tensor<1> {
+    let [n, d] = z.dims();
+    let smaller = if n < d { gram(z) } else { gram(z.transpose()) };
+    total(smaller.square())
+}
+
+fn gram(z: Tensor<2>) -> Tensor<2> {
+    z.clone().matmul(z.transpose())
 }
 
 /// `Σ_j (xᵀy)_jj²`.

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Scope, Term};
-use super::algebra::{centred, squared_diagonal, squared_product};
+use super::algebra::{centred, squared_diagonal, squared_self_product};
 use super::variance::{OverViews, over_views};
 
 /// The term.
@@ -34,7 +34,7 @@ impl Term for Covariance {
         let off_diagonal = |z: &Tensor<2>| {
             let [n, d] = z.dims();
             let z = centred(z.clone()) / ((n - 1) as f32).sqrt();
-            (squared_product(z.clone(), z.clone()) - squared_diagonal(z.clone(), z)) / d as f32
+            (squared_self_product(z.clone()) - squared_diagonal(z.clone(), z)) / d as f32
         };
         over_views(self.views, z.iter().map(off_diagonal))
     }

@@ -1,0 +1,82 @@
+//! `covary bench`: how fast a configuration trains on this machine.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use covary_train::config::TrainConfig;
+use covary_train::{Pretraining, bench};
+
+use crate::output::{Table, line, say};
+
+/// Time training steps: end to end, by phase, augmentation alone, inference. Nothing is written.
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// A recipe or the path of a TOML file.
+    #[arg(default_value = "quick")]
+    recipe: String,
+    /// Change one key, as in `covary pretrain`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Steps to time, after two that are not.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    steps: u64,
+    /// Print one JSON object as the last line of stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let config = TrainConfig::resolve(&self.recipe, &self.set)?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(config.threads)
+            .build()
+            .context("starting the threads")?;
+        let speed = pool.install(|| bench(&mut Pretraining::prepare(config)?, self.steps))?;
+        say(&format!(
+            "\n{:.0} source images/s end to end: {} steps of {} images, {}, {}, {} threads, {}\n",
+            speed.images_per_s,
+            speed.steps,
+            speed.batch_size,
+            speed.isa,
+            speed.precision,
+            speed.threads,
+            speed.cpu
+        ));
+        let mut table = Table::new(&["phase", "ms a step", "share"]);
+        let phases = &speed.phases;
+        for (name, seconds) in [
+            ("augmentation", speed.augment_s),
+            ("forward", phases.forward_s),
+            ("loss", phases.loss_s),
+            ("backward", phases.backward_s),
+            ("optimizer", phases.optimizer_s),
+            ("target", phases.target_s),
+            ("step", speed.step_s),
+        ] {
+            let share = 100.0 * seconds / speed.step_s;
+            table.row(vec![
+                name.into(),
+                format!("{:.1}", 1e3 * seconds),
+                format!("{share:.1} %"),
+            ]);
+        }
+        say(&table.render());
+        let memory = speed.peak_memory_bytes.map_or_else(
+            || "–".into(),
+            |bytes| format!("{:.2} GB", bytes as f64 / 1e9),
+        );
+        let faults = speed
+            .page_faults_per_step
+            .map_or_else(|| "–".into(), |faults| format!("{faults:.0}"));
+        say(&format!(
+            "  augmentation alone {:.0} source images/s, inference {:.0} images/s, peak memory {memory}, page faults a step {faults}",
+            speed.augment_images_per_s, speed.inference_images_per_s
+        ));
+        if self.json {
+            line(&serde_json::to_string(&speed)?);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
