@@ -1,6 +1,7 @@
 //! Networks composed of Burn's own operations: an engine for any device that Burn has, and a second opinion on the kernels.
 //!
-//! Parameters are uploaded once a change, each a leaf of a graph that a forward pass keeps until its backward pass. Computed in f32.
+//! Parameters are uploaded once a change, each a leaf of a graph that a forward pass keeps until its backward pass. Stored in f32; on
+//! tensor cores Burn's autotuning may round operands of products to TF32.
 //! BatchNorm as PyTorch's: ε = 1e-5, biased variance; running statistics with momentum 0.1 and unbiased variance, view after view.
 
 use burn::tensor::module::{batch_norm, batch_norm_train};

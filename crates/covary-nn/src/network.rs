@@ -20,7 +20,7 @@ pub enum EngineConfig {
         /// Operand precision of convolutions and linear layers, storage precision of an encoder's activations.
         precision: Precision,
     },
-    /// Burn's operations on this device, in f32.
+    /// Burn's operations on this device, stored in f32; on tensor cores operands of products may be rounded to TF32.
     Burn(Device),
 }
 
@@ -176,6 +176,9 @@ impl Network {
     }
 
     /// Adds the gradients of the last [`Network::forward`]; gives the gradient of its input, empty for an encoder.
+    ///
+    /// # Panics
+    /// Burn's engine keeps a graph for one backward pass: it panics where no [`Network::forward`] came since the last one.
     pub fn backward(&mut self, output_gradient: &[f32]) -> Vec<f32> {
         match &mut self.engine {
             Engine::ResNet(kernels) => {

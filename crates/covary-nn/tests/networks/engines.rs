@@ -5,8 +5,32 @@ use covary_nn::{EngineConfig, MlpConfig, Network, OutputNorm, ResNetConfig};
 
 use crate::{engine, largest_difference, numbers, small_encoder};
 
+/// Burn's engine on each device that the features of this build bring.
+pub(crate) fn on_every_device() -> Vec<EngineConfig> {
+    let devices = [
+        Device::flex(),
+        #[cfg(feature = "wgpu")]
+        Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+        #[cfg(feature = "cuda")]
+        Device::cuda(0),
+    ];
+    devices.map(EngineConfig::Burn).into()
+}
+
 fn burn() -> EngineConfig {
     EngineConfig::Burn(Device::flex())
+}
+
+fn agree(what: &str, make: &dyn Fn(&EngineConfig) -> Network, input: &[f32]) {
+    let initialised = |engine: &EngineConfig| {
+        let mut network = make(engine);
+        network.initialise(4, "network");
+        network
+    };
+    for device in on_every_device() {
+        let networks = [initialised(&engine()), initialised(&device)];
+        compare(&format!("{what} on {device:?}"), networks, input);
+    }
 }
 
 /// Two views through both networks: outputs of training and eval mode, running statistics and all gradients agree.
@@ -49,12 +73,11 @@ fn heads_of_every_kind_agree_on_both_engines() {
                         output_norm,
                         output_bias,
                     };
-                    let networks = [engine(), burn()].map(|engine| {
-                        let mut network = Network::mlp(&config, &engine).unwrap();
-                        network.initialise(4, "projector");
-                        network
-                    });
-                    compare(&format!("{config:?}"), networks, &numbers(8, 2 * 24 * 11));
+                    agree(
+                        &format!("{config:?}"),
+                        &|engine| Network::mlp(&config, engine).unwrap(),
+                        &numbers(8, 2 * 24 * 11),
+                    );
                 }
             }
         }
@@ -65,12 +88,11 @@ fn heads_of_every_kind_agree_on_both_engines() {
 fn encoders_of_odd_sizes_agree_on_both_engines() {
     for (name, width, rows, columns) in [("resnet18", 3, 9, 13), ("resnet34", 2, 16, 8)] {
         let config = ResNetConfig::named(name, width, rows, columns).unwrap();
-        let networks = [engine(), burn()].map(|engine| {
-            let mut network = Network::resnet(&config, &engine).unwrap();
-            network.initialise(5, "encoder");
-            network
-        });
-        compare(name, networks, &numbers(8, 2 * 12 * rows * columns * 3));
+        agree(
+            name,
+            &|engine| Network::resnet(&config, engine).unwrap(),
+            &numbers(8, 2 * 12 * rows * columns * 3),
+        );
     }
 }
 

@@ -94,7 +94,7 @@ fn encoder_agrees_with_torchvision_on_every_engine() {
     let kernels = Isa::available()
         .into_iter()
         .map(|isa| EngineConfig::Kernels { isa, precision });
-    for engine in kernels.chain([EngineConfig::Burn(Device::flex())]) {
+    for engine in kernels.chain(engines::on_every_device()) {
         println!("engine: {engine:?}");
         let mut network = golden_encoder(&golden, &engine);
         let near = |what: &str, actual: &[f32], expected: &[f32]| {
