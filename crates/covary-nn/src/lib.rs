@@ -6,6 +6,7 @@
 
 mod encoder;
 mod error;
+mod graph;
 mod initialise;
 mod layout;
 mod mlp;

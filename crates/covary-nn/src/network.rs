@@ -1,8 +1,10 @@
 //! A network: flat vectors and the engine that computes with them.
 
+use burn::tensor::Device;
 use covary_kernels::{Isa, Precision};
 
 use crate::encoder::resnet::kernels::ResNetKernels;
+use crate::graph::{Architecture, GraphEngine};
 use crate::initialise;
 use crate::layout::Layout;
 use crate::mlp::kernels::MlpKernels;
@@ -18,6 +20,8 @@ pub enum EngineConfig {
         /// Operand precision of convolutions and linear layers, storage precision of an encoder's activations.
         precision: Precision,
     },
+    /// Burn's operations on this device, stored in f32; on tensor cores operands of products may be rounded to TF32.
+    Burn(Device),
 }
 
 /// A trainable network. Threads are those of the current rayon pool; results do not depend on their number.
@@ -37,6 +41,13 @@ pub struct Network {
 enum Engine {
     ResNet(Box<ResNetKernels>),
     Mlp(Box<MlpKernels>),
+    Graph(Box<GraphEngine>),
+}
+
+impl Engine {
+    fn graph(architecture: Architecture, device: &Device, layouts: (Layout, Layout)) -> Self {
+        Self::Graph(Box::new(GraphEngine::new(architecture, device, layouts)))
+    }
 }
 
 impl Network {
@@ -45,22 +56,26 @@ impl Network {
     /// # Errors
     /// [`NnError::Size`] for sizes that make no network.
     pub fn resnet(config: &ResNetConfig, engine: &EngineConfig) -> Result<Self, NnError> {
-        let EngineConfig::Kernels { isa, precision } = *engine;
-        let kernels = ResNetKernels::new(
-            config.rows,
-            config.columns,
-            config.width,
-            config.blocks,
-            isa,
-            precision,
-        );
+        let layouts = config.layouts();
+        let engine = match engine {
+            EngineConfig::Kernels { isa, precision } => {
+                Engine::ResNet(Box::new(ResNetKernels::new(
+                    config.rows,
+                    config.columns,
+                    config.width,
+                    config.blocks,
+                    *isa,
+                    *precision,
+                )))
+            }
+            EngineConfig::Burn(device) => Engine::graph(
+                Architecture::ResNet(config.clone()),
+                device,
+                layouts.clone(),
+            ),
+        };
         let input_width = config.rows * config.columns * 3;
-        Ok(Self::new(
-            Engine::ResNet(Box::new(kernels)),
-            input_width,
-            config.features(),
-            config.layouts(),
-        ))
+        Ok(Self::new(engine, input_width, config.features(), layouts))
     }
 
     /// A head: `[views * n, in]` to `[views * n, out]`.
@@ -69,14 +84,17 @@ impl Network {
     /// [`NnError::Size`] for fewer than two widths or a width of zero.
     pub fn mlp(config: &MlpConfig, engine: &EngineConfig) -> Result<Self, NnError> {
         config.check()?;
-        let EngineConfig::Kernels { isa, precision } = *engine;
+        let layouts = config.layouts();
+        let engine = match engine {
+            EngineConfig::Kernels { isa, precision } => {
+                Engine::Mlp(Box::new(MlpKernels::new(config, *isa, *precision)))
+            }
+            EngineConfig::Burn(device) => {
+                Engine::graph(Architecture::Mlp(config.plan()), device, layouts.clone())
+            }
+        };
         let (input, output) = (config.sizes[0], config.sizes[config.sizes.len() - 1]);
-        Ok(Self::new(
-            Engine::Mlp(Box::new(MlpKernels::new(config, isa, precision))),
-            input,
-            output,
-            config.layouts(),
-        ))
+        Ok(Self::new(engine, input, output, layouts))
     }
 
     fn new(
@@ -134,6 +152,16 @@ impl Network {
             Engine::Mlp(kernels) => {
                 kernels.forward(&self.parameters, statistics, input, views, &mut out);
             }
+            Engine::Graph(graph) => {
+                graph.forward(
+                    &self.parameters,
+                    &mut self.statistics,
+                    input,
+                    views,
+                    keep_tape,
+                    &mut out,
+                );
+            }
         }
         out
     }
@@ -148,6 +176,9 @@ impl Network {
     }
 
     /// Adds the gradients of the last [`Network::forward`]; gives the gradient of its input, empty for an encoder.
+    ///
+    /// # Panics
+    /// Burn's engine keeps a graph for one backward pass: it panics where no [`Network::forward`] came since the last one.
     pub fn backward(&mut self, output_gradient: &[f32]) -> Vec<f32> {
         match &mut self.engine {
             Engine::ResNet(kernels) => {
@@ -165,6 +196,7 @@ impl Network {
                 );
                 input_gradient
             }
+            Engine::Graph(graph) => graph.backward(output_gradient, &mut self.gradients),
         }
     }
 
@@ -180,6 +212,9 @@ impl Network {
             }
             Engine::Mlp(kernels) => {
                 kernels.infer(&self.parameters, &self.statistics, input, &mut out);
+            }
+            Engine::Graph(graph) => {
+                graph.infer(&self.parameters, &self.statistics, input, &mut out);
             }
         }
         out
@@ -209,6 +244,7 @@ impl Network {
         match &mut self.engine {
             Engine::ResNet(kernels) => kernels.invalidate(),
             Engine::Mlp(kernels) => kernels.invalidate(),
+            Engine::Graph(graph) => graph.invalidate(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! MLP heads: linear layers with BatchNorm and ReLU between them. Names are those of a PyTorch `Sequential`: `0.weight`, `0.bias`,
 //! `1.weight` (BatchNorm), ..., where ReLU takes a number too.
 
+pub(crate) mod burn;
 pub(crate) mod kernels;
 
 use serde::{Deserialize, Serialize};

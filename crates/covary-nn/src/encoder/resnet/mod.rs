@@ -2,6 +2,7 @@
 //!
 //! Names and order are torchvision's, without the classifier: `conv1.weight`, `bn1.weight`, ..., `layer4.1.bn2.bias`.
 
+pub(crate) mod burn;
 pub(crate) mod kernels;
 
 use crate::{Layout, NnError};

@@ -1,8 +1,11 @@
 //! Networks against float64 references made with PyTorch, against naive arithmetic, and against their own files.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod engines;
+
 use std::collections::HashMap;
 
+use burn::tensor::Device;
 use covary_kernels::{Isa, Precision};
 use covary_nn::{EngineConfig, MlpConfig, Network, NnError, OutputNorm, ResNetConfig};
 use safetensors::{Dtype, SafeTensors};
@@ -47,9 +50,9 @@ fn to_nhwc(nchw: &[f32]) -> Vec<f32> {
     out
 }
 
-fn golden_encoder(golden: &Golden, isa: Isa, precision: Precision) -> Network {
+fn golden_encoder(golden: &Golden, engine: &EngineConfig) -> Network {
     let config = ResNetConfig::named("resnet18", 8, 32, 32).unwrap();
-    let mut network = Network::resnet(&config, &EngineConfig::Kernels { isa, precision }).unwrap();
+    let mut network = Network::resnet(&config, engine).unwrap();
     let fill = |layout: &covary_nn::Layout, values: &mut [f32]| {
         for entry in layout.entries() {
             values[entry.range()].copy_from_slice(&golden.get(&format!("state.{}", entry.name)));
@@ -84,18 +87,21 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
-fn encoder_agrees_with_torchvision_on_every_instruction_set() {
+fn encoder_agrees_with_torchvision_on_every_engine() {
     let golden = Golden::open("encoder");
     let images = to_nhwc(&golden.get("input"));
-    for isa in Isa::available() {
-        println!("instruction set: {}", isa.name());
-        let mut network = golden_encoder(&golden, isa, Precision::F32);
+    let precision = Precision::F32;
+    let kernels = Isa::available()
+        .into_iter()
+        .map(|isa| EngineConfig::Kernels { isa, precision });
+    for engine in kernels.chain(engines::on_every_device()) {
+        println!("engine: {engine:?}");
+        let mut network = golden_encoder(&golden, &engine);
         let near = |what: &str, actual: &[f32], expected: &[f32]| {
             let off = largest_difference(actual, expected);
             assert!(
                 off < 1e-4,
-                "{}: {what} is off by {off:e} of its largest entry",
-                isa.name()
+                "{engine:?}: {what} is off by {off:e} of its largest entry"
             );
         };
         near(
@@ -140,7 +146,8 @@ fn bf16_gradients_point_where_f32_ones_do() {
     let golden = Golden::open("encoder");
     let images = to_nhwc(&golden.get("input"));
     for isa in Isa::available() {
-        let mut network = golden_encoder(&golden, isa, Precision::Bf16);
+        let precision = Precision::Bf16;
+        let mut network = golden_encoder(&golden, &EngineConfig::Kernels { isa, precision });
         let off = largest_difference(&network.forward(&images, 1), &golden.get("features_train"));
         assert!(
             off < 0.05,
@@ -177,47 +184,49 @@ fn engine() -> EngineConfig {
     }
 }
 
-fn head(output_norm: OutputNorm) -> Network {
+fn head(output_norm: OutputNorm, engine: &EngineConfig) -> Network {
     let config = MlpConfig {
         sizes: vec![6, 9, 7, 5],
         batch_norm: true,
         output_norm,
         output_bias: true,
     };
-    let mut network = Network::mlp(&config, &engine()).unwrap();
+    let mut network = Network::mlp(&config, engine).unwrap();
     network.initialise(3, "projector");
     network
 }
 
+fn small_encoder(engine: &EngineConfig) -> Network {
+    let config = ResNetConfig::named("resnet18", 4, 9, 12).unwrap();
+    let mut network = Network::resnet(&config, engine).unwrap();
+    network.initialise(1, "encoder");
+    network
+}
+
+type Maker = fn(&EngineConfig) -> Network;
+
 #[test]
 fn two_views_in_one_call_are_two_calls_one_after_the_other() {
-    let config = ResNetConfig::named("resnet18", 4, 9, 12).unwrap();
-    let networks: [fn() -> Network; 2] = [
-        || head(OutputNorm::AffineFree),
-        || {
-            let config = ResNetConfig::named("resnet18", 4, 9, 12).unwrap();
-            let mut network = Network::resnet(&config, &engine()).unwrap();
-            network.initialise(1, "encoder");
-            network
-        },
+    let makers: [(Maker, usize); 2] = [
+        (|engine| head(OutputNorm::AffineFree, engine), 6),
+        (small_encoder, 9 * 12 * 3),
     ];
-    for (make, width) in networks
-        .into_iter()
-        .zip([6, config.rows * config.columns * 3])
-    {
-        let (mut together, mut apart) = (make(), make());
-        let input = numbers(1, 2 * 5 * width);
-        let (a, b) = input.split_at(input.len() / 2);
-        let out = together.forward(&input, 2);
-        let gradient = numbers(2, out.len());
-        together.backward(&gradient);
-        let mut expected = apart.forward(a, 1);
-        apart.backward(&gradient[..out.len() / 2]);
-        expected.extend(apart.forward(b, 1));
-        apart.backward(&gradient[out.len() / 2..]);
-        assert_eq!(out, expected);
-        assert_eq!(together.statistics(), apart.statistics());
-        assert!(largest_difference(together.gradients(), apart.gradients()) < 1e-5);
+    for engine in [engine(), EngineConfig::Burn(Device::flex())] {
+        for (make, width) in makers {
+            let (mut together, mut apart) = (make(&engine), make(&engine));
+            let input = numbers(1, 2 * 5 * width);
+            let (a, b) = input.split_at(input.len() / 2);
+            let out = together.forward(&input, 2);
+            let gradient = numbers(2, out.len());
+            together.backward(&gradient);
+            let mut expected = apart.forward(a, 1);
+            apart.backward(&gradient[..out.len() / 2]);
+            expected.extend(apart.forward(b, 1));
+            apart.backward(&gradient[out.len() / 2..]);
+            assert_eq!(out, expected);
+            assert_eq!(together.statistics(), apart.statistics());
+            assert!(largest_difference(together.gradients(), apart.gradients()) < 1e-5);
+        }
     }
 }
 
@@ -233,7 +242,7 @@ fn objective(network: &mut Network, input: &[f32], cotangent: &[f32]) -> f64 {
 #[test]
 fn gradients_of_a_head_are_the_slopes_of_its_output() {
     for norm in [OutputNorm::None, OutputNorm::Affine, OutputNorm::AffineFree] {
-        let mut network = head(norm);
+        let mut network = head(norm, &engine());
         let input = numbers(5, 2 * 32 * 6);
         let cotangent = numbers(6, 2 * 32 * 5);
         network.forward(&input, 2);
@@ -278,7 +287,7 @@ fn gradients_of_a_head_are_the_slopes_of_its_output() {
 
 #[test]
 fn an_affine_free_output_has_zero_mean_and_unit_variance_in_each_view() {
-    let mut network = head(OutputNorm::AffineFree);
+    let mut network = head(OutputNorm::AffineFree, &engine());
     let out = network.forward(&numbers(1, 2 * 16 * 6), 2);
     for view in out.chunks_exact(16 * 5) {
         for column in 0..5 {
