@@ -1,4 +1,4 @@
-//! The `covary` command: pretrain an encoder without labels, score it, look at data.
+//! The `covary` command: pretrain an encoder without labels, score it, explain and try losses, diagnose embeddings, look at data.
 //!
 //! stdout is data, stderr is talk. Exit codes: 0 done, 1 the run failed, 2 bad input or a file that cannot be used, 130 interrupted.
 
@@ -26,6 +26,10 @@ struct Cli {
 enum Command {
     Pretrain(command::pretrain::Pretrain),
     Probe(command::probe::Probe),
+    Diagnose(command::diagnose::Diagnose),
+    Explain(command::explain::Explain),
+    Loss(command::loss::Loss),
+    LossCheck(command::loss_check::LossCheck),
     List(command::list::List),
     Data(command::data::Data),
     Bench(command::bench::Bench),
@@ -38,6 +42,10 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Pretrain(command) => command.run(),
         Command::Probe(command) => command.run(),
+        Command::Diagnose(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        Command::Loss(command) => command.run(),
+        Command::LossCheck(command) => command.run(),
         Command::List(_) => Ok(command::list::List::run()),
         Command::Data(command) => command.run(),
         Command::Bench(command) => command.run(),

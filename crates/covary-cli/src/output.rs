@@ -41,6 +41,17 @@ pub(crate) fn fail(error: &Error) -> ExitCode {
     }
 }
 
+/// A number with three or four significant digits.
+pub(crate) fn significant(value: f64) -> String {
+    if value.abs() >= 100.0 {
+        format!("{value:.0}")
+    } else if value.abs() >= 1.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.3}")
+    }
+}
+
 /// A table with a left column of names and right-aligned columns of values.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,

@@ -10,6 +10,7 @@ mod error;
 mod loader;
 mod preview;
 pub mod rng;
+mod sheet;
 
 pub use augment::{
     AUGMENTATIONS, AugmentConfig, Augmenter, ColourJitter, Filter, GaussianBlur, Greyscale,
@@ -22,3 +23,4 @@ pub use download::{Archive, DOWNLOADS, FetchOptions, Progress, fetch};
 pub use error::DataError;
 pub use loader::{EvaluationImages, HoldOut, Loader, LoaderConfig, hold_out};
 pub use preview::{PreviewOptions, preview};
+pub use sheet::Sheet;

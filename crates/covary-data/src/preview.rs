@@ -2,13 +2,7 @@
 
 use std::path::Path;
 
-use image::{ImageFormat, Rgb, RgbImage};
-
-use crate::{AugmentConfig, Augmenter, DataError, Dataset, rng::stream};
-
-/// Pixels between tiles; twice as many after the clean image.
-const GAP: usize = 4;
-const GROUND: Rgb<u8> = Rgb([255, 255, 255]);
+use crate::{AugmentConfig, Augmenter, DataError, Dataset, Sheet, rng::stream};
 
 /// What a preview shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,57 +42,19 @@ pub fn preview(
     path: &Path,
 ) -> Result<(), DataError> {
     augment.validate("augment")?;
-    let size = augment.size;
-    let scale = options.tile.div_ceil(size).max(1);
     let rows = options.images.min(dataset.len());
-    let step = size * scale + GAP;
-    let (width, height) = ((options.views + 1) * step + 2 * GAP, rows * step + GAP);
-    let mut canvas = RgbImage::from_pixel(width as u32, height as u32, GROUND);
+    let mut sheet = Sheet::new(rows, options.views + 1, augment.size, options.tile);
     let mut augmenter = Augmenter::default();
-    let mut values = vec![0.0; size * size * 3];
+    let mut values = vec![0.0; augment.size * augment.size * 3];
     for row in 0..rows {
-        let top = GAP + row * step;
         let image = dataset.image(row);
         augmenter.clean(augment, image, &mut values);
-        draw(&mut canvas, augment, &values, (top, GAP), scale);
+        sheet.draw(row, 0, augment, &values);
         for view in 0..options.views {
             let mut random = stream(options.seed, options.epoch, row as u64, view as u64);
             augmenter.view(augment, image, view as u64, &mut random, &mut values);
-            draw(
-                &mut canvas,
-                augment,
-                &values,
-                (top, 2 * GAP + (view + 1) * step),
-                scale,
-            );
+            sheet.draw(row, view + 1, augment, &values);
         }
     }
-    let mut png = std::io::Cursor::new(Vec::new());
-    canvas
-        .write_to(&mut png, ImageFormat::Png)
-        .map_err(std::io::Error::other)?;
-    Ok(fs_err::write(path, png.into_inner())?)
-}
-
-/// Undoes the normalisation and draws one tile.
-fn draw(
-    canvas: &mut RgbImage,
-    augment: &AugmentConfig,
-    values: &[f32],
-    (top, left): (usize, usize),
-    scale: usize,
-) {
-    let size = augment.size;
-    let (mean, std) = (augment.normalise.mean, augment.normalise.std);
-    for y in 0..size * scale {
-        for x in 0..size * scale {
-            let pixel = &values[((y / scale) * size + x / scale) * 3..][..3];
-            let colour = [0, 1, 2].map(|c| {
-                ((f64::from(pixel[c]) * std[c] + mean[c]) * 255.0)
-                    .round()
-                    .clamp(0.0, 255.0) as u8
-            });
-            canvas.put_pixel((left + x) as u32, (top + y) as u32, Rgb(colour));
-        }
-    }
+    sheet.save(path)
 }

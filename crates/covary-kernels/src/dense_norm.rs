@@ -228,6 +228,7 @@ fn apply_body(y: &[f32], mean: &[f32], scale: &[f32], shift: &[f32], floor: f32,
 }
 
 elementwise! {
+    /// Zero where a ReLU gave zero.
     fn mask(out: &[f32], gradient: &mut [f32]) = mask_body;
 }
 

@@ -11,7 +11,7 @@
 //! | BatchNorm | `norm` | |
 //! | residual block, stem, pooling | `block`, `stem` | |
 //! | linear layers | `linear` | AVX-512 BF16; in f32 the gemm crate's |
-//! | BatchNorm of rows | `dense_norm` | one body, compiled for each set |
+//! | BatchNorm and LayerNorm of matrices | `dense_norm`, `layer_norm` | one body, compiled for each set |
 //! | optimizer steps, moving average | [`optimizer`] | one body, compiled for each set |
 #![expect(unsafe_code, reason = "SIMD kernels")]
 
@@ -23,6 +23,7 @@ mod dispatch;
 mod element;
 mod frame;
 mod isa;
+mod layer_norm;
 mod linear;
 mod norm;
 pub mod optimizer;
@@ -36,6 +37,7 @@ pub use conv::{ConvGeometry, Operand, reference};
 pub use dense_norm::{DenseNorm, DenseStatistics, GammaBeta, add_bias, add_column_sums};
 pub use element::{Element, LANES, padded};
 pub use isa::{Isa, IsaError};
+pub use layer_norm::{LayerNorm, RowStatistics};
 pub use linear::{Linear, LinearScratch};
 pub use peak::peak_gflops;
 pub use precision::Precision;

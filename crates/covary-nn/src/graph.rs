@@ -225,15 +225,7 @@ impl<'a> Walk<'a> {
     /// - x: `[n, channels, ...]` → the same
     pub(crate) fn norm<const D: usize>(&mut self, x: Tensor<D>, affine: bool) -> Tensor<D> {
         let channels = x.dims()[1];
-        let (gamma, beta) = if affine {
-            (self.parameter::<1>(), self.parameter::<1>())
-        } else {
-            let options = (&x.device(), DType::F32);
-            (
-                Tensor::ones([channels], options),
-                Tensor::zeros([channels], options),
-            )
-        };
+        let (gamma, beta) = self.gamma_beta(channels, &x.device(), affine);
         match &mut self.norms {
             Norms::Batch(kept) => {
                 let count = (x.shape().num_elements() / channels) as f64;
@@ -248,6 +240,34 @@ impl<'a> Walk<'a> {
                 batch_norm(x, gamma, beta, mean, variance, EPSILON)
             }
         }
+    }
+
+    /// LayerNorm over each row, with γ and β where `affine`.
+    ///
+    /// # Shapes
+    /// - x: `[n, width]` → the same
+    pub(crate) fn layer_norm(&mut self, x: Tensor<2>, affine: bool) -> Tensor<2> {
+        let width = x.dims()[1];
+        let (gamma, beta) = self.gamma_beta(width, &x.device(), affine);
+        let centred = x.clone() - x.mean_dim(1);
+        let variance = centred.clone().square().mean_dim(1);
+        centred / (variance + EPSILON).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
+    }
+
+    fn gamma_beta(
+        &mut self,
+        width: usize,
+        device: &Device,
+        affine: bool,
+    ) -> (Tensor<1>, Tensor<1>) {
+        if affine {
+            return (self.parameter::<1>(), self.parameter::<1>());
+        }
+        let options = (device, DType::F32);
+        (
+            Tensor::ones([width], options),
+            Tensor::zeros([width], options),
+        )
     }
 
     /// Mean and unbiased variance of each BatchNorm, one after the other as running statistics are; none without BatchNorm.

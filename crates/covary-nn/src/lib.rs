@@ -16,6 +16,6 @@ mod store;
 pub use encoder::ResNetConfig;
 pub use error::NnError;
 pub use layout::{Layout, LayoutEntry};
-pub use mlp::{MlpConfig, OutputNorm};
+pub use mlp::{MlpConfig, Norm};
 pub use network::{EngineConfig, Network};
 pub use store::write_atomically;

@@ -192,11 +192,34 @@ impl Network {
                     &self.parameters,
                     output_gradient,
                     &mut input_gradient,
-                    &mut self.gradients,
+                    Some(&mut self.gradients),
                 );
                 input_gradient
             }
             Engine::Graph(graph) => graph.backward(output_gradient, &mut self.gradients),
+        }
+    }
+
+    /// The gradient of the input of a head's last [`Network::forward`], with those of the parameters left alone; none for encoders and
+    /// on Burn's engine, whose graph is good for one backward pass.
+    pub fn input_gradient(&mut self, output_gradient: &[f32]) -> Option<Vec<f32>> {
+        let Engine::Mlp(kernels) = &mut self.engine else {
+            return None;
+        };
+        let rows = output_gradient.len() / self.output_width;
+        let mut input_gradient = vec![0.0; rows * self.input_width];
+        kernels.backward(&self.parameters, output_gradient, &mut input_gradient, None);
+        Some(input_gradient)
+    }
+
+    /// Output of a head's last [`Network::forward`] before the normalisation of its output; none for encoders and on Burn's engine.
+    ///
+    /// # Shapes
+    /// - `[views * n, output width]`
+    pub fn before_output_norm(&self) -> Option<&[f32]> {
+        match &self.engine {
+            Engine::Mlp(kernels) => Some(kernels.before_output_norm()),
+            Engine::ResNet(_) | Engine::Graph(_) => None,
         }
     }
 

@@ -51,10 +51,10 @@ fn times_ms(objective: &mut Objective, n: usize, d: usize) -> Vec<f64> {
         prediction: [view(2), view(3)],
         target: [view(4), view(5)],
     };
-    objective.evaluate(&outputs).unwrap();
+    objective.evaluate(&outputs, 0.0).unwrap();
     let time = |_| {
         let start = Instant::now();
-        objective.evaluate(&outputs).unwrap();
+        objective.evaluate(&outputs, 0.0).unwrap();
         start.elapsed().as_secs_f64() * 1e3
     };
     (0..REPEATS).map(time).collect()

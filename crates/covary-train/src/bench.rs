@@ -71,7 +71,9 @@ pub fn bench(pretraining: &mut Pretraining, steps: u64) -> Result<Speed, TrainEr
             .loader_mut()
             .fill(step / batches, (step % batches) as usize, &mut views);
         augment_s += before.elapsed().as_secs_f64();
-        phases.add(&state.train_step(&views)?.phases);
+        let every = config.monitor.telemetry_every;
+        let telemetry = every != 0 && step.is_multiple_of(every);
+        phases.add(&state.train_step(&views, telemetry)?.phases);
     }
     let (seconds, count) = (start.elapsed().as_secs_f64(), steps as f64);
     let page_faults_per_step = faults

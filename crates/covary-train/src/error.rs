@@ -37,7 +37,7 @@ pub enum TrainError {
         reason: String,
     },
     /// Neither a recipe nor a file.
-    #[error("{name} is neither a recipe nor a file")]
+    #[error("{name} is neither a recipe, nor a preset, nor a file")]
     UnknownRecipe {
         /// What was asked for.
         name: String,
@@ -117,6 +117,9 @@ pub enum TrainError {
     /// Probe.
     #[error(transparent)]
     Probe(#[from] crate::EmbeddingError),
+    /// A matrix in a file.
+    #[error(transparent)]
+    Matrix(#[from] crate::MatrixError),
     /// The instruction set asked for.
     #[error(transparent)]
     Isa(#[from] covary_kernels::IsaError),
@@ -131,9 +134,17 @@ impl TrainError {
                 return Some(suggestion.clone());
             }
             Self::UnknownRecipe { known, .. } => {
-                return Some(format!("recipes: {known}; or give the path of a TOML file"));
+                return Some(format!(
+                    "recipes: {known}; presets: see `covary list`; or give the path of a TOML file"
+                ));
             }
             Self::Data(error) => return error.hint().map(str::to_owned),
+            Self::Loss(LossError::Whitening { .. }) => {
+                "lower projector.dim or raise batch_size; embedding.normalise = \"standardise\" needs no more rows than 2"
+            }
+            Self::Matrix(crate::MatrixError::Format { .. }) => {
+                "give FILE.npy, FILE.safetensors:TENSOR or FILE.parquet:COLUMN"
+            }
             Self::RunExists { .. } => "give another folder with --out, or go on with --resume",
             Self::NotARun { .. } => "give the folder of a run: `covary pretrain` prints it",
             Self::ConfigDiffers { .. } => "resume without overrides, or start a new run with --out",

@@ -6,6 +6,7 @@
 
 mod bench;
 pub mod config;
+mod diagnose;
 mod embeddings;
 mod error;
 pub mod evaluate;
@@ -16,12 +17,14 @@ mod monitor;
 pub mod optim;
 mod pretrain;
 mod probe;
+mod result;
 pub mod run;
 pub mod trainer;
 
 pub use bench::{Speed, bench};
 pub use covary_kernels::Isa;
-pub use embeddings::{EmbeddingError, Embeddings};
+pub use diagnose::{diagnose_matrix, diagnose_run};
+pub use embeddings::{EmbeddingError, Embeddings, Matrix, MatrixError};
 pub use error::TrainError;
 pub use metrics::{
     CollapseMetric, Invariances, METRICS, Measurement, Outcome, Sample, Verdict, measure,

@@ -7,7 +7,7 @@ use covary_data::{AugmentConfig, Dataset, hold_out};
 
 use crate::evaluate::{Spaces, represent, spaces};
 use crate::trainer::TrainState;
-use crate::{Embeddings, LabeledEmbeddings, NearestNeighbors, TrainError};
+use crate::{Embeddings, LabeledEmbeddings, NearestNeighbors, Sample, TrainError, Verdict};
 
 /// Neighbours that vote.
 const NEIGHBOURS: usize = 20;
@@ -29,6 +29,9 @@ pub struct MonitorReport {
     pub spaces: Spaces,
     /// kNN accuracy (k = 20) on held-out training images, the other sample as the bank; none without labels.
     pub validation_knn: Option<f64>,
+    /// Relative std of embeddings behind the normalisation of the projector's output, where it has one; the metrics and the verdict
+    /// are of those before it.
+    pub relative_std_behind_norm: Option<f64>,
 }
 
 impl Monitor {
@@ -58,8 +61,16 @@ impl Monitor {
         let encoder = &mut state.model.encoder;
         let width = encoder.output_width();
         let h = represent(encoder, &self.dataset, &self.augment, Some(&self.fit));
-        let z = state.model.projector.infer(&h);
-        let spaces = spaces(&h, width, &z, state.model.projector.output_width())?;
+        let z = state.model.embed(&h);
+        let d = state.model.projector.output_width();
+        let spaces = spaces(&h, width, &z, d)?;
+        let relative_std_behind_norm = if state.model.has_output_norm() {
+            let z = state.model.projector.infer(&h);
+            let sample = Sample::new(Embeddings::try_new(&z, d)?);
+            Some(Verdict::of(&sample)?.relative_std)
+        } else {
+            None
+        };
         let validation_knn = match self.dataset.labels() {
             None => None,
             Some(labels) => {
@@ -95,6 +106,7 @@ impl Monitor {
         Ok(MonitorReport {
             spaces,
             validation_knn,
+            relative_std_behind_norm,
         })
     }
 }
@@ -111,7 +123,14 @@ impl MonitorReport {
                 .iter()
                 .map(move |m| (format!("{space}/{}", m.name), m.value.unwrap_or(f64::NAN)))
         });
+        let spread = [
+            ("representation", &self.spaces.representation_verdict),
+            ("embedding", &self.spaces.embedding_verdict),
+        ];
+        let spread =
+            spread.map(|(space, verdict)| (format!("{space}/relative_std"), verdict.relative_std));
         metrics
+            .chain(spread)
             .chain(
                 self.validation_knn
                     .map(|knn| ("validation_knn".to_owned(), knn)),

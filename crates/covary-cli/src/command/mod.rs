@@ -2,7 +2,11 @@
 
 pub(crate) mod bench;
 pub(crate) mod data;
+pub(crate) mod diagnose;
+pub(crate) mod explain;
 pub(crate) mod list;
+pub(crate) mod loss;
+pub(crate) mod loss_check;
 pub(crate) mod pretrain;
 pub(crate) mod probe;
 pub(crate) mod summary;

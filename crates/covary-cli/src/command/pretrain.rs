@@ -155,7 +155,11 @@ fn show(bar: &ProgressBar, event: &Event<'_>, epochs: u64) {
             bar.set_position(report.step);
             bar.set_message(message(report, progress, epochs));
         }
-        Event::Monitor(epoch, report) => {
+        Event::Alarm(alarm) => {
+            let text = format!("step {}: {}", alarm.step, alarm.message);
+            bar.suspend(|| say(&text));
+        }
+        Event::Monitor(progress, report) => {
             let of = |name: &str, space: &[covary_train::Measurement]| {
                 space
                     .iter()
@@ -166,8 +170,15 @@ fn show(bar: &ProgressBar, event: &Event<'_>, epochs: u64) {
             let knn = report.validation_knn.map_or_else(String::new, |knn| {
                 format!(", kNN on held-out training images {:.1} %", 100.0 * knn)
             });
+            let collapsed = if report.spaces.embedding_verdict.is_collapse() {
+                format!("; z collapsed: {}", report.spaces.embedding_verdict.reason)
+            } else {
+                String::new()
+            };
             let text = format!(
-                "epoch {epoch}/{epochs}: participation ratio h {:.1}, z {:.1}{knn}",
+                "epoch {}/{epochs}, step {}: participation ratio h {:.1}, z {:.1}{knn}{collapsed}",
+                progress.epoch,
+                progress.step,
                 of("participation_ratio", &report.spaces.representation),
                 of("participation_ratio", &report.spaces.embedding),
             );

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::output::Table;
+use crate::output::{Table, significant};
 
 /// Scores and collapse metrics, each beside the reference lines, then what to try next.
 pub(crate) fn table(result: &Value) -> String {
@@ -47,6 +47,7 @@ Scores on the test set of {data}
             let _ = writeln!(text, "  {space}: {reason}");
         }
     }
+    text.push_str(&collapse(result));
     text.push_str(&ending(result));
     text
 }
@@ -83,14 +84,31 @@ fn metrics(result: &Value) -> Table {
     table
 }
 
-fn significant(value: f64) -> String {
-    if value.abs() >= 100.0 {
-        format!("{value:.0}")
-    } else if value.abs() >= 1.0 {
-        format!("{value:.2}")
-    } else {
-        format!("{value:.3}")
+/// The outcome of a collapsed run, when it began, and the signs that were seen.
+fn collapse(result: &Value) -> String {
+    let mut text = String::new();
+    if result["outcome"] == "collapsed" {
+        let since = result["collapse_step"]
+            .as_u64()
+            .map_or_else(String::new, |step| {
+                format!(", measured so from step {step} on")
+            });
+        let stopped = if result["stopped"] == true {
+            "; training was stopped there"
+        } else {
+            ""
+        };
+        let _ = writeln!(text, "\n  The embeddings collapsed{since}{stopped}.");
     }
+    for alarm in result["alarms"].as_array().into_iter().flatten() {
+        let message = alarm["message"].as_str().unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  sign of collapse at step {}: {message}",
+            alarm["step"]
+        );
+    }
+    text
 }
 
 fn ending(result: &Value) -> String {

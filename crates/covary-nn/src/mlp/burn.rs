@@ -17,7 +17,11 @@ pub(crate) fn pass(layers: &[LayerPlan], walk: &mut Walk<'_>, x: Tensor<2>) -> T
         let bias = layer.bias.then(|| walk.parameter::<1>());
         let mut y = linear(x, weight.transpose(), bias);
         if let Some(norm) = layer.norm {
-            y = walk.norm(y, norm.affine);
+            y = if norm.of_rows {
+                walk.layer_norm(y, norm.affine)
+            } else {
+                walk.norm(y, norm.affine)
+            };
         }
         if layer.relu { relu(y) } else { y }
     })

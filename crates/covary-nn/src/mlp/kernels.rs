@@ -1,7 +1,8 @@
-//! An MLP head on the CPU kernels. Products see the rows of all views at once; BatchNorm is per view.
+//! An MLP head on the CPU kernels. Products see the rows of all views at once; BatchNorm is per view, LayerNorm per row.
 
 use covary_kernels::{
-    DenseNorm, DenseStatistics, Isa, Linear, LinearScratch, Precision, add_bias, add_column_sums,
+    DenseNorm, DenseStatistics, Isa, LayerNorm, Linear, LinearScratch, Precision, RowStatistics,
+    add_bias, add_column_sums,
 };
 
 use super::{LayerPlan, MlpConfig};
@@ -24,9 +25,10 @@ struct Layer {
     linear: Linear,
     /// Output of the linear layer, `[views * n, outputs]`.
     y: Vec<f32>,
-    /// Output behind BatchNorm and ReLU.
+    /// Output behind normalisation and ReLU.
     out: Vec<f32>,
     statistics: Vec<DenseStatistics>,
+    row_statistics: Vec<RowStatistics>,
 }
 
 /// A layer's parameters within the flat vector, in order.
@@ -75,6 +77,7 @@ impl MlpKernels {
                 y: Vec::new(),
                 out: Vec::new(),
                 statistics: Vec::new(),
+                row_statistics: Vec::new(),
             }
         };
         Self {
@@ -153,13 +156,18 @@ impl MlpKernels {
         out.copy_from_slice(self.layers.last().expect("a head has a layer").result());
     }
 
-    /// Gradients of the parameters, added to `gradients`, and of the input.
+    /// Output of the last linear layer.
+    pub(crate) fn before_output_norm(&self) -> &[f32] {
+        &self.layers.last().expect("a head has a layer").y
+    }
+
+    /// Gradient of the input; those of the parameters are added to `gradients`, where given.
     pub(crate) fn backward(
         &mut self,
         parameters: &[f32],
         output_gradient: &[f32],
         input_gradient: &mut [f32],
-        gradients: &mut [f32],
+        mut gradients: Option<&mut [f32]>,
     ) {
         let starts: Vec<usize> = self
             .layers
@@ -182,17 +190,19 @@ impl MlpKernels {
                 parameters,
                 &spans,
                 self.views,
-                gradients,
+                gradients.as_deref_mut(),
                 &mut self.gradient,
             );
-            layer.linear.weight_gradient(
-                x,
-                &self.gradient,
-                &mut gradients[spans.weight.clone()],
-                &mut self.scratch,
-            );
-            if layer.plan.bias {
-                add_column_sums(&self.gradient, &mut gradients[spans.bias]);
+            if let Some(gradients) = gradients.as_deref_mut() {
+                layer.linear.weight_gradient(
+                    x,
+                    &self.gradient,
+                    &mut gradients[spans.weight.clone()],
+                    &mut self.scratch,
+                );
+                if layer.plan.bias {
+                    add_column_sums(&self.gradient, &mut gradients[spans.bias]);
+                }
             }
             self.next_gradient.resize(x.len(), 0.0);
             layer.linear.input_gradient(
@@ -223,6 +233,13 @@ impl Layer {
         }
     }
 
+    fn layer_norm(&self) -> LayerNorm {
+        LayerNorm {
+            width: self.plan.outputs,
+            relu: self.plan.relu,
+        }
+    }
+
     fn normalise(
         &mut self,
         isa: Isa,
@@ -248,6 +265,11 @@ impl Layer {
             )
         });
         self.out.resize(self.y.len(), 0.0);
+        if plan.of_rows {
+            let (norm, statistics) = (self.layer_norm(), &mut self.row_statistics);
+            norm.forward(isa, &self.y, affine, statistics, &mut self.out);
+            return;
+        }
         self.statistics.clear();
         let part = self.y.len() / views;
         for (y, out) in self
@@ -280,7 +302,7 @@ impl Layer {
         parameters: &[f32],
         spans: &Spans,
         views: usize,
-        gradients: &mut [f32],
+        gradients: Option<&mut [f32]>,
         gradient: &mut [f32],
     ) {
         let Some(plan) = self.plan.norm else {
@@ -292,18 +314,24 @@ impl Layer {
             }
             return;
         };
+        let gamma = plan.affine.then(|| &parameters[spans.gamma.clone()]);
+        let mut affine = gradients
+            .filter(|_| plan.affine)
+            .map(|all| all[spans.gamma.start..spans.beta.end].split_at_mut(spans.gamma.len()));
+        if plan.of_rows {
+            let (norm, rows) = (self.layer_norm(), &self.row_statistics);
+            norm.backward(isa, &self.y, &self.out, rows, gamma, affine, gradient);
+            return;
+        }
         let part = gradient.len() / views;
-        let (gamma_gradient, beta_gradient) =
-            gradients[spans.gamma.start..spans.beta.end].split_at_mut(spans.gamma.len());
         let views = gradient
             .chunks_exact_mut(part)
             .zip(self.y.chunks_exact(part))
             .zip(self.out.chunks_exact(part));
         for (((gradient, y), out), statistics) in views.zip(&self.statistics) {
-            let gamma = plan.affine.then(|| &parameters[spans.gamma.clone()]);
-            let affine = plan
-                .affine
-                .then_some((&mut *gamma_gradient, &mut *beta_gradient));
+            let affine = affine
+                .as_mut()
+                .map(|(gamma, beta)| (&mut **gamma, &mut **beta));
             self.norm()
                 .backward(isa, y, out, statistics, gamma, affine, gradient);
         }

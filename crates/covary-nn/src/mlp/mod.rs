@@ -1,5 +1,5 @@
-//! MLP heads: linear layers with BatchNorm and ReLU between them. Names are those of a PyTorch `Sequential`: `0.weight`, `0.bias`,
-//! `1.weight` (BatchNorm), ..., where ReLU takes a number too.
+//! MLP heads: linear layers with a normalisation and ReLU between them. Names are those of a PyTorch `Sequential`: `0.weight`, `0.bias`,
+//! `1.weight` (normalisation), ..., where ReLU takes a number too.
 
 pub(crate) mod burn;
 pub(crate) mod kernels;
@@ -8,16 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Layout, NnError};
 
-/// BatchNorm after the last layer.
+/// Normalisation behind a linear layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum OutputNorm {
+pub enum Norm {
     /// None.
     None,
-    /// With γ and β.
-    Affine,
-    /// Without: zero mean and unit variance.
-    AffineFree,
+    /// BatchNorm with γ and β.
+    Batch,
+    /// BatchNorm without: zero mean and unit variance of each column.
+    BatchAffineFree,
+    /// LayerNorm with γ and β.
+    Layer,
+    /// LayerNorm without: zero mean and unit variance of each row.
+    LayerAffineFree,
 }
 
 /// Sizes of a head.
@@ -25,18 +29,33 @@ pub enum OutputNorm {
 pub struct MlpConfig {
     /// Widths from input to output, at least two.
     pub sizes: Vec<usize>,
-    /// BatchNorm before each ReLU.
-    pub batch_norm: bool,
-    /// BatchNorm after the last layer.
-    pub output_norm: OutputNorm,
+    /// Normalisation before each ReLU.
+    pub hidden_norm: Norm,
+    /// Normalisation after the last layer.
+    pub output_norm: Norm,
     /// Whether the last layer has a bias.
     pub output_bias: bool,
 }
 
-/// A BatchNorm's place and kind.
+/// A normalisation's kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NormPlan {
     pub(crate) affine: bool,
+    /// Over a row instead of the batch: it has no running statistics.
+    pub(crate) of_rows: bool,
+}
+
+impl Norm {
+    fn plan(self) -> Option<NormPlan> {
+        let plan = |affine, of_rows| Some(NormPlan { affine, of_rows });
+        match self {
+            Self::None => None,
+            Self::Batch => plan(true, false),
+            Self::BatchAffineFree => plan(false, false),
+            Self::Layer => plan(true, true),
+            Self::LayerAffineFree => plan(false, true),
+        }
+    }
 }
 
 /// One linear layer and what follows it.
@@ -66,17 +85,16 @@ impl MlpConfig {
         let last = self.sizes.len() - 2;
         let layers = self.sizes.windows(2).enumerate().map(|(index, pair)| {
             let hidden = index < last;
-            let norm = match (hidden, self.output_norm) {
-                (true, _) => self.batch_norm.then_some(NormPlan { affine: true }),
-                (false, OutputNorm::None) => None,
-                (false, OutputNorm::Affine) => Some(NormPlan { affine: true }),
-                (false, OutputNorm::AffineFree) => Some(NormPlan { affine: false }),
+            let norm = if hidden {
+                self.hidden_norm
+            } else {
+                self.output_norm
             };
             LayerPlan {
                 inputs: pair[0],
                 outputs: pair[1],
                 bias: hidden || self.output_bias,
-                norm,
+                norm: norm.plan(),
                 relu: hidden,
             }
         });
@@ -98,8 +116,10 @@ impl MlpConfig {
                     parameters.push(format!("{number}.weight"), &[layer.outputs]);
                     parameters.push(format!("{number}.bias"), &[layer.outputs]);
                 }
-                statistics.push(format!("{number}.running_mean"), &[layer.outputs]);
-                statistics.push(format!("{number}.running_var"), &[layer.outputs]);
+                if !norm.of_rows {
+                    statistics.push(format!("{number}.running_mean"), &[layer.outputs]);
+                    statistics.push(format!("{number}.running_var"), &[layer.outputs]);
+                }
                 number += 1;
             }
             number += usize::from(layer.relu);

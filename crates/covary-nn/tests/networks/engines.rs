@@ -1,7 +1,7 @@
 //! The two engines, kernels and Burn's operations, share nothing but parameters: where they agree, neither is wrong alone.
 
 use burn::tensor::Device;
-use covary_nn::{EngineConfig, MlpConfig, Network, OutputNorm, ResNetConfig};
+use covary_nn::{EngineConfig, MlpConfig, Network, Norm, ResNetConfig};
 
 use crate::{engine, largest_difference, numbers, small_encoder};
 
@@ -63,13 +63,20 @@ fn compare(what: &str, [mut kernels, mut burn]: [Network; 2], input: &[f32]) {
 
 #[test]
 fn heads_of_every_kind_agree_on_both_engines() {
-    for batch_norm in [true, false] {
-        for output_norm in [OutputNorm::None, OutputNorm::Affine, OutputNorm::AffineFree] {
+    let norms = [
+        Norm::None,
+        Norm::Batch,
+        Norm::BatchAffineFree,
+        Norm::Layer,
+        Norm::LayerAffineFree,
+    ];
+    for hidden_norm in norms {
+        for output_norm in norms {
             for output_bias in [true, false] {
                 for sizes in [vec![11, 19, 33, 5], vec![11, 7]] {
                     let config = MlpConfig {
                         sizes,
-                        batch_norm,
+                        hidden_norm,
                         output_norm,
                         output_bias,
                     };

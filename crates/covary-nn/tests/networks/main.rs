@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use burn::tensor::Device;
 use covary_kernels::{Isa, Precision};
-use covary_nn::{EngineConfig, MlpConfig, Network, NnError, OutputNorm, ResNetConfig};
+use covary_nn::{EngineConfig, MlpConfig, Network, NnError, Norm, ResNetConfig};
 use safetensors::{Dtype, SafeTensors};
 
 struct Golden(Vec<u8>);
@@ -184,10 +184,10 @@ fn engine() -> EngineConfig {
     }
 }
 
-fn head(output_norm: OutputNorm, engine: &EngineConfig) -> Network {
+fn head(output_norm: Norm, engine: &EngineConfig) -> Network {
     let config = MlpConfig {
         sizes: vec![6, 9, 7, 5],
-        batch_norm: true,
+        hidden_norm: Norm::Batch,
         output_norm,
         output_bias: true,
     };
@@ -208,7 +208,7 @@ type Maker = fn(&EngineConfig) -> Network;
 #[test]
 fn two_views_in_one_call_are_two_calls_one_after_the_other() {
     let makers: [(Maker, usize); 2] = [
-        (|engine| head(OutputNorm::AffineFree, engine), 6),
+        (|engine| head(Norm::BatchAffineFree, engine), 6),
         (small_encoder, 9 * 12 * 3),
     ];
     for engine in [engine(), EngineConfig::Burn(Device::flex())] {
@@ -241,13 +241,24 @@ fn objective(network: &mut Network, input: &[f32], cotangent: &[f32]) -> f64 {
 
 #[test]
 fn gradients_of_a_head_are_the_slopes_of_its_output() {
-    for norm in [OutputNorm::None, OutputNorm::Affine, OutputNorm::AffineFree] {
+    for norm in [
+        Norm::None,
+        Norm::Batch,
+        Norm::BatchAffineFree,
+        Norm::Layer,
+        Norm::LayerAffineFree,
+    ] {
         let mut network = head(norm, &engine());
         let input = numbers(5, 2 * 32 * 6);
         let cotangent = numbers(6, 2 * 32 * 5);
         network.forward(&input, 2);
         let input_gradient = network.backward(&cotangent);
         let gradients = network.gradients().to_vec();
+        assert_eq!(
+            network.input_gradient(&cotangent),
+            Some(input_gradient.clone())
+        );
+        assert_eq!(network.gradients(), gradients);
         let step = 1e-3_f32;
         let slope = |network: &mut Network, input: &[f32], at: usize| {
             let original = network.parameters()[at];
@@ -287,7 +298,7 @@ fn gradients_of_a_head_are_the_slopes_of_its_output() {
 
 #[test]
 fn an_affine_free_output_has_zero_mean_and_unit_variance_in_each_view() {
-    let mut network = head(OutputNorm::AffineFree, &engine());
+    let mut network = head(Norm::BatchAffineFree, &engine());
     let out = network.forward(&numbers(1, 2 * 16 * 6), 2);
     for view in out.chunks_exact(16 * 5) {
         for column in 0..5 {
@@ -339,8 +350,8 @@ fn thread_counts_do_not_change_a_bit() {
 fn wide_head(isa: Isa, precision: Precision) -> Network {
     let config = MlpConfig {
         sizes: vec![64, 150, 150, 70],
-        batch_norm: true,
-        output_norm: OutputNorm::None,
+        hidden_norm: Norm::Batch,
+        output_norm: Norm::None,
         output_bias: true,
     };
     let mut network = Network::mlp(&config, &EngineConfig::Kernels { isa, precision }).unwrap();

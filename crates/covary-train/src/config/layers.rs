@@ -107,7 +107,7 @@ fn parse_value(text: &str) -> Value {
 }
 
 /// Lays `above` over `below`: tables merge, everything else replaces.
-pub(super) fn overlay(below: &mut Table, above: &Table) {
+pub(crate) fn overlay(below: &mut Table, above: &Table) {
     for (key, value) in above {
         match (below.get_mut(key), value) {
             (Some(Value::Table(inner)), Value::Table(over)) => overlay(inner, over),

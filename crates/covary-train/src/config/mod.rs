@@ -12,13 +12,16 @@ use covary_kernels::{Isa, Precision};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+pub(crate) use layers::overlay;
 pub use layers::{RECIPES, differences};
 pub(crate) use validate::nearest;
 
 use crate::TrainError;
-use crate::method::{self, BranchConfig, MethodConfig, PredictorConfig, TargetConfig, Terms};
+use crate::method::{
+    self, BranchConfig, EmbeddingConfig, MethodConfig, PredictorConfig, TargetConfig, Terms,
+};
 use crate::optim::OptimizerConfig;
-use layers::{Layer, overlay};
+use layers::Layer;
 
 const DEFAULTS: &str = include_str!("defaults.toml");
 
@@ -56,6 +59,9 @@ pub struct TrainConfig {
     /// What the online branch is compared with.
     #[serde(default)]
     pub target: TargetConfig,
+    /// What happens to embeddings before the loss.
+    #[serde(default)]
+    pub embedding: EmbeddingConfig,
     /// Terms of the loss, by name.
     pub terms: Terms,
     /// Optimizer.
@@ -125,8 +131,12 @@ pub struct ProjectorConfig {
     pub dim: usize,
     /// BatchNorm after each hidden layer.
     pub batch_norm: bool,
-    /// BatchNorm after the last layer.
-    pub output_batch_norm: covary_nn::OutputNorm,
+    /// LayerNorm there instead.
+    pub layer_norm: bool,
+    /// γ and β of that normalisation.
+    pub affine: bool,
+    /// Normalisation after the last layer.
+    pub output_norm: covary_nn::Norm,
 }
 
 /// Learning rate over the run.
@@ -143,8 +153,24 @@ pub struct ScheduleConfig {
 pub struct MonitorConfig {
     /// Every so many epochs, 0 for never.
     pub every_epochs: u64,
+    /// Every so many steps besides, 0 for never.
+    pub every_steps: u64,
     /// Clean training images that the collapse metrics are computed on.
     pub images: usize,
+    /// Gradients of the terms and alarms every so many steps, 0 for never.
+    pub telemetry_every: u64,
+    /// What a collapse does to the run.
+    pub on_collapse: OnCollapse,
+}
+
+/// What a collapse does to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnCollapse {
+    /// It is told.
+    Warn,
+    /// Training ends there, and what there is is scored.
+    Stop,
 }
 
 /// Checkpoints.
@@ -156,12 +182,18 @@ pub struct CheckpointConfig {
 }
 
 impl TrainConfig {
-    /// Resolves a recipe's name or a file's path, with overrides `key=value` laid over it.
+    /// Resolves a recipe's name, a file's path or a preset's name (the `quick` recipe with that method), with overrides `key=value` laid over it.
     ///
     /// # Errors
     /// Configuration errors of [`TrainError`], each naming the layer and the key.
     pub fn resolve(recipe: &str, overrides: &[String]) -> Result<Self, TrainError> {
-        let mut layers = vec![Layer::recipe(recipe)?];
+        let mut layers = match Layer::recipe(recipe) {
+            Err(TrainError::UnknownRecipe { .. }) if method::preset(recipe).is_ok() => vec![
+                Layer::recipe("quick")?,
+                Layer::parse(recipe, &format!("method = \"{recipe}\""))?,
+            ],
+            layer => vec![layer?],
+        };
         for assignment in overrides {
             layers.push(Layer::assignment(assignment)?);
         }
@@ -195,6 +227,7 @@ impl TrainConfig {
             branches: self.branches.clone(),
             predictor: self.predictor.clone(),
             target: self.target.clone(),
+            embedding: self.embedding.clone(),
             terms: self.terms.clone(),
         }
     }

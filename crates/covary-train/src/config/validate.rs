@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::TrainConfig;
 use super::layers::Layer;
 use crate::TrainError;
-use crate::method::MethodError;
+use crate::method::{BOTH_NORMS, MethodError, hidden_norm};
 
 /// Parses the merged table; the first unknown key or wrong type is traced back to the layer that has it.
 pub(super) fn typed(table: Table, layers: &[Layer]) -> Result<TrainConfig, TrainError> {
@@ -127,9 +127,13 @@ pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainE
         .optimizer
         .validate()
         .map_err(|error| bad(&format!("optimizer.{}", error.key()), &error))?;
+    let projector = &config.projector;
+    if hidden_norm(projector.batch_norm, projector.layer_norm, projector.affine).is_none() {
+        return Err(bad("projector.layer_norm", &BOTH_NORMS));
+    }
     config
         .method_config()
-        .validate()
+        .validate(config.projector.dim)
         .map_err(|error| match &error {
             MethodError::Setting { key, reason } => bad(key, reason),
             MethodError::UnknownPreset { .. } => error.into(),

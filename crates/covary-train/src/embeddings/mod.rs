@@ -1,10 +1,12 @@
 //! Embeddings as the probes and metrics read them: a row-major `[n, d]` slice of f32, checked once.
 
 mod error;
+mod file;
 mod product;
 
 pub use error::EmbeddingError;
-pub(crate) use product::{add_product, product};
+pub use file::{Matrix, MatrixError};
+pub(crate) use product::{add_product, gram_moments, product};
 
 /// Embeddings `[n, d]`, row-major, every value finite.
 #[derive(Clone, Copy, Debug)]

@@ -22,3 +22,20 @@ pub(crate) fn add_product<T: ComplexField>(
 ) {
     matmul(out, Accum::Add, left, right, T::one_impl(), Par::Seq);
 }
+
+/// Trace and sum of squares of `Z Zᵀ`, which are those of `Zᵀ Z`.
+///
+/// # Shapes
+/// - z: `[n, d]`
+pub(crate) fn gram_moments(z: &[f32], n: usize, d: usize) -> (f64, f64) {
+    let rows = MatRef::from_row_major_slice(z, n, d);
+    let mut gram = vec![0.0_f32; n * n];
+    product(
+        MatMut::from_column_major_slice_mut(&mut gram, n, n),
+        rows,
+        rows.transpose(),
+    );
+    let trace = (0..n).map(|i| f64::from(gram[i * n + i])).sum();
+    let squares = gram.iter().map(|g| f64::from(*g).powi(2)).sum();
+    (trace, squares)
+}

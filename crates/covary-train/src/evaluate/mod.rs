@@ -3,9 +3,11 @@
 //! and embedding, and two reference lines measured in the same way: the encoder before training, and raw pixels.
 
 mod features;
+mod neighbours;
 mod reference;
 mod scores;
 
 pub use features::{Spaces, represent, spaces};
+pub use neighbours::draw_neighbours;
 pub use reference::{pixels, untrained};
 pub use scores::{Data, Line, SgdLine, score, sgd_score};

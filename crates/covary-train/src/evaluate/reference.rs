@@ -60,7 +60,7 @@ pub fn untrained(
         .iter()
         .flat_map(|&index| train[index as usize * width..][..width].iter().copied())
         .collect();
-    let z = model.projector.infer(&h);
+    let z = model.embed(&h);
     Ok((line, spaces(&h, width, &z, model.projector.output_width())?))
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::objective::WeightedTerm;
 use super::{Collapse, Invariances, Objective, Scope};
-use crate::method::Directions;
+use crate::method::{Directions, Normalise, StopGradient};
 
 /// What is known about a term before it sees an embedding.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,8 +62,29 @@ impl Objective {
             .map(|term| format!("{} · {}", term.weight, term.name))
             .collect();
         let mut text = format!("L = {}\n{}\n", weighted.join(" + "), self.explain_pairs());
-        for term in &terms {
+        text.push_str(match self.normalise {
+            Normalise::None => "",
+            Normalise::L2 => "embeddings are brought to length 1 first\n",
+            Normalise::Standardise => {
+                "embeddings are standardised over the batch first, each view by itself\n"
+            }
+            Normalise::Whiten => {
+                "embeddings are whitened over the batch first, each view by itself\n"
+            }
+        });
+        for (term, weighted) in terms.iter().zip(&self.terms) {
             let _ = write!(text, "\n{} = {}\n", term.name, term.formula);
+            if let Some(schedule) = weighted.schedule {
+                let _ = writeln!(
+                    text,
+                    "  weight from {} to {} over the first {} of the steps",
+                    schedule.start, weighted.weight, schedule.until
+                );
+            }
+            if let Some(stopped) = weighted.stopped {
+                let argument = weighted.directions[0].scope().arguments()[stopped];
+                let _ = writeln!(text, "  no gradient through {argument}");
+            }
             let _ = writeln!(text, "  {}", term.properties());
         }
         let total = terms
@@ -83,14 +104,15 @@ impl Objective {
     }
 
     fn explain_pairs(&self) -> String {
-        let x = if self.has_predictor {
-            "prediction"
-        } else {
-            "embedding"
+        let x = match (self.has_predictor, self.branches.stop_gradient) {
+            (true, StopGradient::X) => "prediction, without gradient,",
+            (true, _) => "prediction",
+            (false, StopGradient::X) => "embedding, without gradient,",
+            (false, _) => "embedding",
         };
         let y = if self.has_target {
             "momentum target's embedding, without gradient,"
-        } else if self.branches.stop_gradient {
+        } else if self.branches.stop_gradient == StopGradient::Y {
             "embedding, without gradient,"
         } else {
             "embedding"

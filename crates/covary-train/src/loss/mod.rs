@@ -2,26 +2,33 @@
 //!
 //! `L = Σ_term weight · mean or sum over directions of term(x, y)`, where x is a prediction (or an embedding where there is no
 //! predictor) of one view and y what it is compared with in the other: the target's embedding, or the online one, perhaps behind a
-//! stop-gradient. Terms over single views (variance, covariance) see the online embeddings. Terms are small autodiff graphs in f32 whose
+//! stop-gradient. Embeddings may be normalised first. Terms over single views (variance, covariance) see the online embeddings. Terms are small autodiff graphs in f32 whose
 //! leaves are the embeddings; gradients leave through them.
 
+mod check;
+mod difference;
 mod explain;
+mod normalise;
 mod objective;
 mod term;
 mod terms;
 
+pub use check::{CheckOptions, CheckReport, CheckVerdict, Course, Start, check};
+pub use difference::difference;
 pub use explain::TermDescription;
-pub use objective::{BranchOutputs, Evaluation, Needs, Objective, TermValue};
+pub use objective::{BranchOutputs, Evaluation, Needs, Objective, OutputGradients, TermValue};
 pub use term::{Built, Collapse, Invariances, Scope, Term, TermEntry};
 pub use terms::TERMS;
+
+use difference::numbers;
 
 use crate::TrainError;
 
 /// What can go wrong with a loss.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LossError {
-    /// A term that is not a number.
-    #[error("term {term} is {value}")]
+    /// A term whose value or gradient is not a number.
+    #[error("term {term} or its gradient is {value}")]
     NotFinite {
         /// Its name.
         term: String,
@@ -33,6 +40,16 @@ pub enum LossError {
     TooFewRows {
         /// Its rows.
         rows: usize,
+    },
+    /// Rows that cannot be whitened.
+    #[error(
+        "{rows} rows of {d} dimensions cannot be whitened: that takes more rows than dimensions, and embeddings that are not constant"
+    )]
+    Whitening {
+        /// Rows of a view.
+        rows: usize,
+        /// Dimensions.
+        d: usize,
     },
     /// An output that the method needs and did not get, or that has another size.
     #[error("{what} of view {view} is {found} numbers, {expected} are needed")]

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
+use super::normalise::Normalised;
 use super::{LossError, Scope, Term};
-use crate::method::{BranchConfig, Directions, MethodConfig, PredictorKind, TargetKind};
+use crate::method::{
+    BranchConfig, Directions, MethodConfig, Normalise, PredictorKind, StopGradient, TargetKind,
+    WeightSchedule,
+};
 
 /// Which outputs a loss wants, for views a and b.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,15 @@ pub struct TermValue {
     pub weighted: f64,
 }
 
+/// Gradients of online embeddings and predictions, `[n, d]` each, for views a and b; none where there is no dependence.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OutputGradients {
+    /// Of the online embeddings z.
+    pub embedding: [Option<Vec<f32>>; 2],
+    /// Of the predictions p.
+    pub prediction: [Option<Vec<f32>>; 2],
+}
+
 /// A loss with its gradients.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
@@ -60,17 +73,22 @@ pub struct Evaluation {
     pub total: f64,
     /// Its terms; one of weight 0 is measured and gives no gradient.
     pub terms: Vec<TermValue>,
-    /// Gradients of the online embeddings, `[n, d]`; none where the loss does not depend on them.
-    pub embedding_gradient: [Option<Vec<f32>>; 2],
-    /// Gradients of the predictions.
-    pub prediction_gradient: [Option<Vec<f32>>; 2],
+    /// Gradients of the loss.
+    pub gradients: OutputGradients,
+    /// Those of each weighted term alone, which add up to the loss's.
+    pub term_gradients: Vec<OutputGradients>,
 }
 
 /// A term and its place in the loss.
 #[derive(Debug)]
 pub(super) struct WeightedTerm {
     pub(super) name: String,
+    /// γ of a variance hinge.
+    hinge: Option<f64>,
     pub(super) weight: f64,
+    pub(super) schedule: Option<WeightSchedule>,
+    /// The argument that lets no gradient through.
+    pub(super) stopped: Option<usize>,
     /// One for each direction, as each keeps a state of its own; a single one for terms over the views.
     pub(super) directions: Vec<Box<dyn Term>>,
 }
@@ -81,11 +99,21 @@ pub struct Objective {
     pub(super) branches: BranchConfig,
     pub(super) has_predictor: bool,
     pub(super) has_target: bool,
+    pub(super) normalise: Normalise,
     pub(super) terms: Vec<WeightedTerm>,
     device: Device,
 }
 
-/// The leaves of one evaluation's graph.
+/// Outputs of the branches as the terms see them, normalised, outside of any graph.
+struct Inputs {
+    n: usize,
+    d: usize,
+    embedding: [Option<Normalised>; 2],
+    prediction: [Option<Normalised>; 2],
+    target: [Option<Normalised>; 2],
+}
+
+/// The leaves of one term's graph.
 struct Leaves {
     embedding: [Option<Tensor<2>>; 2],
     prediction: [Option<Tensor<2>>; 2],
@@ -106,12 +134,25 @@ impl Objective {
                 })
             };
             let mut directions = vec![build()?];
-            if method.branches.symmetric && directions[0].scope() == Scope::Pair {
+            let scope = directions[0].scope();
+            if method.branches.symmetric && scope == Scope::Pair {
                 directions.push(build()?);
             }
+            let stopped = match (&config.stop_gradient, scope) {
+                (Some(argument), _) => scope.arguments().iter().position(|name| name == argument),
+                (None, Scope::Views) => None,
+                (None, Scope::Pair) => match method.branches.stop_gradient {
+                    StopGradient::None => None,
+                    StopGradient::X => Some(0),
+                    StopGradient::Y => Some(1),
+                },
+            };
             Ok(WeightedTerm {
                 name: name.clone(),
+                hinge: config.hinge(),
                 weight: config.weight,
+                schedule: config.schedule,
+                stopped,
                 directions,
             })
         });
@@ -119,6 +160,7 @@ impl Objective {
             branches: method.branches.clone(),
             has_predictor: method.predictor.kind != PredictorKind::None,
             has_target: method.target.kind == TargetKind::Momentum,
+            normalise: method.embedding.normalise,
             terms: terms.collect::<Result<_, _>>()?,
             device: Device::flex().autodiff(),
         })
@@ -142,99 +184,107 @@ impl Objective {
         }
     }
 
-    /// Loss, terms and gradients of a batch; moves what the terms keep between steps.
+    /// Loss, terms and gradients of a batch; moves what the terms keep between steps. `progress` is the share of all steps that were
+    /// taken, by which weights move that have a schedule.
     ///
     /// # Errors
     /// [`LossError::TooFewRows`], [`LossError::Shape`], [`LossError::State`] where a term's state is of another width, and
-    /// [`LossError::NotFinite`] naming the first term that is not a number.
-    pub fn evaluate(&mut self, outputs: &BranchOutputs<'_>) -> Result<Evaluation, LossError> {
+    /// [`LossError::NotFinite`] naming the first term whose value or gradient is not a number.
+    pub fn evaluate(
+        &mut self,
+        outputs: &BranchOutputs<'_>,
+        progress: f64,
+    ) -> Result<Evaluation, LossError> {
         if outputs.n < 2 {
             return Err(LossError::TooFewRows { rows: outputs.n });
         }
-        let leaves = self.leaves(outputs)?;
-        let pairs = self.pairs(&leaves);
-        let online: Vec<_> = leaves.embedding.iter().flatten().cloned().collect();
-        let mut terms = Vec::with_capacity(self.terms.len());
-        let mut total: Option<Tensor<1>> = None;
-        for term in &mut self.terms {
-            term.check_state(outputs.d)?;
-            let value = term.evaluate(&online, &pairs, self.branches.directions);
-            let number = f64::from(scalar(value.clone()));
-            if !number.is_finite() {
-                return Err(LossError::NotFinite {
-                    term: term.name.clone(),
-                    value: number,
-                });
-            }
-            terms.push(TermValue {
-                name: term.name.clone(),
-                value: number,
-                weight: term.weight,
-                weighted: term.weight * number,
-            });
-            if term.weight != 0.0 {
-                let weighted = value * (term.weight as f32);
-                total = Some(match total {
-                    Some(total) => total + weighted,
-                    None => weighted,
-                });
-            }
-        }
-        let mut gradients = total
-            .filter(Tensor::is_tracked)
-            .map(|total| total.backward());
-        let mut take = |leaves: &[Option<Tensor<2>>; 2]| {
-            leaves
-                .clone()
-                .map(|leaf| gradient(leaf, gradients.as_mut()))
+        let inputs = self.inputs(outputs)?;
+        let mut evaluation = Evaluation {
+            total: 0.0,
+            terms: Vec::with_capacity(self.terms.len()),
+            gradients: OutputGradients::default(),
+            term_gradients: Vec::with_capacity(self.terms.len()),
         };
-        Ok(Evaluation {
-            total: terms.iter().map(|term| term.weighted).sum(),
-            terms,
-            embedding_gradient: take(&leaves.embedding),
-            prediction_gradient: take(&leaves.prediction),
-        })
+        for index in 0..self.terms.len() {
+            let (value, gradients) = self.evaluate_term(index, &inputs, progress)?;
+            evaluation.total += value.weighted;
+            evaluation.terms.push(value);
+            evaluation.gradients.add(&gradients);
+            evaluation.term_gradients.push(gradients);
+        }
+        Ok(evaluation)
     }
 
-    fn leaves(&self, outputs: &BranchOutputs<'_>) -> Result<Leaves, LossError> {
+    /// A term with a graph of its own.
+    fn evaluate_term(
+        &mut self,
+        index: usize,
+        inputs: &Inputs,
+        progress: f64,
+    ) -> Result<(TermValue, OutputGradients), LossError> {
+        let weight = self.terms[index].weight_at(progress);
+        let leaves = inputs.leaves(weight != 0.0, &self.device);
+        let pairs = self.pairs(&leaves);
+        let online: Vec<_> = leaves.embedding.iter().flatten().cloned().collect();
+        let how = self.branches.directions;
+        let term = &mut self.terms[index];
+        term.check_state(inputs.d)?;
+        let tensor = term.evaluate(&online, &pairs, how);
+        let value = f64::from(scalar(tensor.clone()));
+        let not_finite = |value| LossError::NotFinite {
+            term: term.name.clone(),
+            value,
+        };
+        if !value.is_finite() {
+            return Err(not_finite(value));
+        }
+        let mut gradients = OutputGradients::default();
+        if tensor.is_tracked() && weight != 0.0 {
+            let mut found = (tensor * weight as f32).backward();
+            gradients = OutputGradients {
+                embedding: inputs.gradients(&inputs.embedding, leaves.embedding, &mut found),
+                prediction: inputs.gradients(&inputs.prediction, leaves.prediction, &mut found),
+            };
+            if let Some(bad) = gradients.not_finite() {
+                return Err(not_finite(bad));
+            }
+        }
+        let value = TermValue {
+            name: term.name.clone(),
+            value,
+            weight,
+            weighted: weight * value,
+        };
+        Ok((value, gradients))
+    }
+
+    fn inputs(&self, outputs: &BranchOutputs<'_>) -> Result<Inputs, LossError> {
         let BranchOutputs { n, d, .. } = *outputs;
         let needs = self.needs();
-        let leaf = |what: &'static str,
-                    view: usize,
-                    needed: bool,
-                    values: Option<&[f32]>,
-                    tracked: bool| {
-            if !needed {
+        let one = |what, view: usize, needed: [bool; 2], values: [Option<&[f32]>; 2]| {
+            if !needed[view] {
                 return Ok(None);
             }
-            let values = values.unwrap_or_default();
+            let values = values[view].unwrap_or_default();
             if values.len() != n * d {
-                let view = if view == 0 { 'a' } else { 'b' };
                 return Err(LossError::Shape {
                     what,
-                    view,
+                    view: ['a', 'b'][view],
                     found: values.len(),
                     expected: n * d,
                 });
             }
-            let tensor =
-                Tensor::<2>::from_data(TensorData::new(values.to_vec(), [n, d]), &self.device);
-            Ok(Some(if tracked {
-                tensor.require_grad()
-            } else {
-                tensor
-            }))
+            Normalised::new(self.normalise, values, d).map(Some)
         };
-        let both = |what, needed: [bool; 2], values: [Option<&[f32]>; 2], tracked| {
-            Ok([
-                leaf(what, 0, needed[0], values[0], tracked)?,
-                leaf(what, 1, needed[1], values[1], tracked)?,
-            ])
+        let both = |what: &'static str, needed, values| {
+            Ok::<_, LossError>([one(what, 0, needed, values)?, one(what, 1, needed, values)?])
         };
-        Ok(Leaves {
-            embedding: both("embedding", needs.embedding, outputs.embedding, true)?,
-            prediction: both("prediction", needs.prediction, outputs.prediction, true)?,
-            target: both("target", needs.target, outputs.target, false)?,
+        Ok(Inputs {
+            n,
+            d,
+            embedding: both("embedding", needs.embedding, outputs.embedding)?,
+            prediction: both("prediction", needs.prediction, outputs.prediction)?,
+            target: both("target", needs.target, outputs.target)?,
         })
     }
 
@@ -250,19 +300,15 @@ impl Objective {
         } else {
             &leaves.embedding
         };
-        let direction = |from: usize| {
-            let (x, y) = (x[from].clone()?, y[1 - from].clone()?);
-            Some([
-                x,
-                if self.branches.stop_gradient {
-                    y.detach()
-                } else {
-                    y
-                },
-            ])
-        };
+        let direction = |from: usize| Some([x[from].clone()?, y[1 - from].clone()?]);
         let both = if self.branches.symmetric { 2 } else { 1 };
         (0..both).filter_map(direction).collect()
+    }
+
+    /// γ of the first weighted variance hinge.
+    pub fn hinge(&self) -> Option<f64> {
+        let weighted = self.terms.iter().filter(|term| term.weight != 0.0);
+        weighted.filter_map(|term| term.hinge).next()
     }
 
     /// What the terms keep between steps, by term; that of the direction from b to a is `TERM.b-to-a`.
@@ -305,6 +351,13 @@ impl Objective {
 }
 
 impl WeightedTerm {
+    /// Its weight when `progress` of all steps are taken.
+    fn weight_at(&self, progress: f64) -> f64 {
+        self.schedule.map_or(self.weight, |schedule| {
+            schedule.weight(self.weight, progress)
+        })
+    }
+
     /// Its value on the online embeddings or on the pairs of the directions.
     fn evaluate(
         &mut self,
@@ -312,14 +365,16 @@ impl WeightedTerm {
         pairs: &[[Tensor<2>; 2]],
         how: Directions,
     ) -> Tensor<1> {
-        let is_measured_only = self.weight == 0.0;
+        let stopped = self.stopped;
         let arguments = |z: &[Tensor<2>]| -> Vec<Tensor<2>> {
-            let z = z.iter().cloned();
-            if is_measured_only {
-                z.map(Tensor::detach).collect()
-            } else {
-                z.collect()
-            }
+            let stop = |(index, z): (usize, &Tensor<2>)| {
+                if stopped == Some(index) {
+                    z.clone().detach()
+                } else {
+                    z.clone()
+                }
+            };
+            z.iter().enumerate().map(stop).collect()
         };
         if self.directions[0].scope() == Scope::Views {
             return self.directions[0].evaluate(&arguments(online));
@@ -343,9 +398,69 @@ impl WeightedTerm {
     }
 }
 
-fn gradient(leaf: Option<Tensor<2>>, gradients: Option<&mut Gradients>) -> Option<Vec<f32>> {
-    let gradient = leaf?.grad_remove(gradients?)?;
-    Some(numbers(gradient))
+impl Inputs {
+    /// Leaves of a graph, of the online outputs with gradients where `tracked`.
+    fn leaves(&self, tracked: bool, device: &Device) -> Leaves {
+        let shape = [self.n, self.d];
+        let leaf = |input: &Option<Normalised>, tracked: bool| {
+            let data = TensorData::new(input.as_ref()?.values().to_vec(), shape);
+            let tensor = Tensor::<2>::from_data(data, device);
+            Some(if tracked {
+                tensor.require_grad()
+            } else {
+                tensor
+            })
+        };
+        let both = |inputs: &[Option<Normalised>; 2], tracked| {
+            [leaf(&inputs[0], tracked), leaf(&inputs[1], tracked)]
+        };
+        Leaves {
+            embedding: both(&self.embedding, tracked),
+            prediction: both(&self.prediction, tracked),
+            target: both(&self.target, false),
+        }
+    }
+
+    /// Gradients of what came in from those of the leaves.
+    fn gradients(
+        &self,
+        inputs: &[Option<Normalised>; 2],
+        leaves: [Option<Tensor<2>>; 2],
+        found: &mut Gradients,
+    ) -> [Option<Vec<f32>>; 2] {
+        let [a, b] = leaves;
+        let mut one = |input: &Option<Normalised>, leaf: Option<Tensor<2>>| {
+            let gradient = numbers(leaf?.grad_remove(found)?);
+            Some(input.as_ref()?.backward(gradient))
+        };
+        [one(&inputs[0], a), one(&inputs[1], b)]
+    }
+}
+
+impl OutputGradients {
+    fn each(&self) -> impl Iterator<Item = &Option<Vec<f32>>> {
+        self.embedding.iter().chain(&self.prediction)
+    }
+
+    fn add(&mut self, other: &Self) {
+        let sums = self.embedding.iter_mut().chain(&mut self.prediction);
+        for (sum, part) in sums.zip(other.each()) {
+            match (sum, part) {
+                (Some(sum), Some(part)) => {
+                    sum.iter_mut()
+                        .zip(part)
+                        .for_each(|(sum, part)| *sum += part);
+                }
+                (sum @ None, Some(part)) => *sum = Some(part.clone()),
+                (_, None) => {}
+            }
+        }
+    }
+
+    fn not_finite(&self) -> Option<f64> {
+        let all = self.each().flatten().flatten();
+        all.copied().find(|g| !g.is_finite()).map(f64::from)
+    }
 }
 
 fn scalar(value: Tensor<1>) -> f32 {
@@ -358,6 +473,6 @@ fn scalar(value: Tensor<1>) -> f32 {
 fn numbers(tensor: Tensor<2>) -> Vec<f32> {
     tensor
         .into_data()
-        .try_to_vec::<f32>()
+        .try_into_vec::<f32>()
         .expect("losses are f32")
 }

@@ -16,6 +16,16 @@ pub enum Scope {
     Views,
 }
 
+impl Scope {
+    /// Names of its two arguments.
+    pub fn arguments(self) -> [&'static str; 2] {
+        match self {
+            Self::Pair => ["x", "y"],
+            Self::Views => ["a", "b"],
+        }
+    }
+}
+
 /// What may be done to both views at once without changing a term's value, up to its ε.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(

@@ -1,16 +1,15 @@
 //! A method as data: how the branches meet, the predictor, the target, and the terms of the loss.
 //!
-//! Presets are TOML files of `presets/`, named by method and source of the constants (`vicreg@official`); a plain name is the first
-//! source's. A preset is a part of a configuration: it may set anything that a recipe may.
+//! Each is a switch of its own; combinations that make no sense are refused with a reason.
 
+mod presets;
 mod terms;
 
+use covary_nn::Norm;
 use serde::{Deserialize, Serialize};
-use toml::Table;
 
-pub use terms::{TermConfig, Terms};
-
-use crate::config::nearest;
+pub use presets::{Protection, preset, presets, protection};
+pub use terms::{TermConfig, Terms, WeightSchedule};
 
 /// A method's part of a configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +20,53 @@ pub struct MethodConfig {
     pub predictor: PredictorConfig,
     /// What the online branch is compared with.
     pub target: TargetConfig,
+    /// What happens to embeddings before the loss.
+    pub embedding: EmbeddingConfig,
     /// Terms of the loss.
     pub terms: Terms,
+}
+
+/// A pair that a term compares is (x, y): x a prediction, or an embedding where there is no predictor, y what it is compared with.
+/// Which of them lets no gradient through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StopGradient {
+    /// Neither.
+    None,
+    /// x.
+    X,
+    /// y.
+    Y,
+}
+
+/// What happens to embeddings, predictions and targets before the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalise {
+    /// Nothing.
+    None,
+    /// Rows of length 1.
+    L2,
+    /// Columns of mean 0 and variance 1 over the batch.
+    Standardise,
+    /// Columns of mean 0, variance 1 and no correlation over the batch.
+    Whiten,
+}
+
+/// What happens to embeddings before the loss.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmbeddingConfig {
+    /// Normalisation. Default none.
+    pub normalise: Normalise,
+}
+
+impl Default for EmbeddingConfig {
+    fn default() -> Self {
+        Self {
+            normalise: Normalise::None,
+        }
+    }
 }
 
 /// How values of the two directions become one.
@@ -43,8 +87,8 @@ pub struct BranchConfig {
     pub symmetric: bool,
     /// How the directions add up. Default mean.
     pub directions: Directions,
-    /// Stops the gradient through what a view is compared with. Default false.
-    pub stop_gradient: bool,
+    /// Side of the pairs (x, y) that lets no gradient through; a term may say otherwise for itself. Default none.
+    pub stop_gradient: StopGradient,
 }
 
 impl Default for BranchConfig {
@@ -52,7 +96,7 @@ impl Default for BranchConfig {
         Self {
             symmetric: false,
             directions: Directions::Mean,
-            stop_gradient: false,
+            stop_gradient: StopGradient::None,
         }
     }
 }
@@ -65,7 +109,7 @@ pub enum PredictorKind {
     None,
     /// One linear layer.
     Linear,
-    /// Linear, BatchNorm, ReLU, linear.
+    /// Linear, normalisation, ReLU, linear.
     Mlp,
 }
 
@@ -79,6 +123,12 @@ pub struct PredictorConfig {
     pub hidden: usize,
     /// BatchNorm before the ReLU. Default true.
     pub batch_norm: bool,
+    /// LayerNorm there instead. Default false.
+    pub layer_norm: bool,
+    /// γ and β of that normalisation. Default true.
+    pub affine: bool,
+    /// Normalisation behind the last layer. Default none.
+    pub output_norm: Norm,
 }
 
 impl Default for PredictorConfig {
@@ -87,6 +137,9 @@ impl Default for PredictorConfig {
             kind: PredictorKind::None,
             hidden: 512,
             batch_norm: true,
+            layer_norm: false,
+            affine: true,
+            output_norm: Norm::None,
         }
     }
 }
@@ -157,18 +210,46 @@ pub enum MethodError {
     },
 }
 
+/// The normalisation that a head's three switches ask for; none where they contradict each other.
+pub fn hidden_norm(batch_norm: bool, layer_norm: bool, affine: bool) -> Option<Norm> {
+    Some(match (batch_norm, layer_norm, affine) {
+        (true, true, _) => return None,
+        (false, false, _) => Norm::None,
+        (true, false, true) => Norm::Batch,
+        (true, false, false) => Norm::BatchAffineFree,
+        (false, true, true) => Norm::Layer,
+        (false, true, false) => Norm::LayerAffineFree,
+    })
+}
+
+fn wrong(key: &str, reason: impl Into<String>) -> Result<(), MethodError> {
+    Err(MethodError::Setting {
+        key: key.into(),
+        reason: reason.into(),
+    })
+}
+
 impl MethodConfig {
-    /// Refuses what makes no sense.
+    /// Refuses what makes no sense, for embeddings of width `dim`.
     ///
     /// # Errors
     /// [`MethodError::Setting`] with key and reason.
-    pub fn validate(&self) -> Result<(), MethodError> {
-        let wrong = |key: &str, reason: String| {
-            Err(MethodError::Setting {
-                key: key.into(),
-                reason,
-            })
-        };
+    pub fn validate(&self, dim: usize) -> Result<(), MethodError> {
+        self.validate_branches()?;
+        for (name, term) in self.terms.iter() {
+            if !term.weight.is_finite() {
+                let reason = format!("{} is not a number", term.weight);
+                return wrong(&format!("terms.{name}.weight"), reason);
+            }
+            self.validate_gamma(name, term, dim)?;
+        }
+        if self.terms.iter().all(|(_, term)| term.weight == 0.0) {
+            return wrong("terms", "every weight is 0: there is nothing to learn from");
+        }
+        Ok(())
+    }
+
+    fn validate_branches(&self) -> Result<(), MethodError> {
         for (key, decay) in [
             ("target.decay", self.target.decay),
             ("target.final_decay", self.target.final_decay),
@@ -177,117 +258,54 @@ impl MethodConfig {
                 return wrong(key, format!("{decay} is not between 0 and 1"));
             }
         }
-        if self.predictor.hidden == 0 {
-            return wrong("predictor.hidden", "0 is less than 1".into());
+        let PredictorConfig {
+            hidden,
+            batch_norm,
+            layer_norm,
+            affine,
+            ..
+        } = self.predictor;
+        if hidden == 0 {
+            return wrong("predictor.hidden", "0 is less than 1");
         }
-        for (name, term) in self.terms.iter() {
-            if !term.weight.is_finite() || term.weight < 0.0 {
-                return wrong(
-                    &format!("terms.{name}.weight"),
-                    format!("{} is not a number from 0 on", term.weight),
-                );
-            }
+        if hidden_norm(batch_norm, layer_norm, affine).is_none() {
+            return wrong("predictor.layer_norm", BOTH_NORMS);
         }
-        if self.terms.iter().all(|(_, term)| term.weight == 0.0) {
-            return wrong(
-                "terms",
-                "every weight is 0: there is nothing to learn".into(),
-            );
-        }
-        Ok(())
-    }
-}
-
-const PRESETS: &[(&str, &str)] = &[
-    (
-        "vicreg@official",
-        include_str!("../presets/vicreg@official.toml"),
-    ),
-    ("vicreg@paper", include_str!("../presets/vicreg@paper.toml")),
-    ("tico@lightly", include_str!("../presets/tico@lightly.toml")),
-    (
-        "tico@sayannag",
-        include_str!("../presets/tico@sayannag.toml"),
-    ),
-    (
-        "barlow-twins@official",
-        include_str!("../presets/barlow-twins@official.toml"),
-    ),
-    (
-        "barlow-twins@lightly",
-        include_str!("../presets/barlow-twins@lightly.toml"),
-    ),
-    ("simsiam", include_str!("../presets/simsiam.toml")),
-    ("byol", include_str!("../presets/byol.toml")),
-];
-
-/// Name and description of every preset.
-pub fn presets() -> impl Iterator<Item = (&'static str, &'static str)> {
-    PRESETS.iter().map(|(name, text)| {
-        (
-            *name,
-            text.lines()
-                .next()
-                .unwrap_or_default()
-                .trim_start_matches("# "),
-        )
-    })
-}
-
-/// A preset's part of a configuration; a name without `@source` is the first source's.
-///
-/// # Errors
-/// [`MethodError::UnknownPreset`] with the nearest name.
-pub fn preset(name: &str) -> Result<Table, MethodError> {
-    let named = |known: &str| {
-        known == name
-            || known
-                .split_once('@')
-                .is_some_and(|(method, _)| method == name)
-    };
-    let Some((_, text)) = PRESETS.iter().find(|(known, _)| named(known)) else {
-        let suggestion = match nearest(name, PRESETS.iter().map(|(known, _)| *known)) {
-            Some(known) => format!("did you mean {known}?"),
-            None => format!(
-                "known presets: {}",
-                PRESETS
-                    .iter()
-                    .map(|(known, _)| *known)
-                    .collect::<Vec<_>>()
-                    .join(", ")
+        let momentum = self.target.kind == TargetKind::Momentum;
+        match self.branches.stop_gradient {
+            StopGradient::Y if momentum => wrong(
+                "branches.stop_gradient",
+                "y is the momentum target's embedding, which has no gradient anyway; leave it out",
             ),
-        };
-        return Err(MethodError::UnknownPreset {
-            name: name.into(),
-            suggestion,
-        });
-    };
-    Ok(text.parse().expect("presets are TOML"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plain_name_is_the_first_source() {
-        assert_eq!(
-            preset("vicreg").unwrap(),
-            preset("vicreg@official").unwrap()
-        );
-        assert_eq!(preset("tico").unwrap(), preset("tico@lightly").unwrap());
-        assert_eq!(
-            preset("barlow-twins").unwrap(),
-            preset("barlow-twins@official").unwrap()
-        );
+            StopGradient::X if momentum => wrong(
+                "branches.stop_gradient",
+                "with a momentum target only x has a gradient; stopping it leaves nothing to learn from",
+            ),
+            _ => Ok(()),
+        }
     }
 
-    #[test]
-    fn an_unknown_preset_comes_with_the_nearest_one() {
-        let MethodError::UnknownPreset { suggestion, .. } = preset("vicreg@oficial").unwrap_err()
-        else {
-            panic!("wrong error")
-        };
-        assert_eq!(suggestion, "did you mean vicreg@official?");
+    /// On the unit sphere a dimension's standard deviation is at most about 1/√D: a hinge on a larger one is never satisfied.
+    fn validate_gamma(&self, name: &str, term: &TermConfig, dim: usize) -> Result<(), MethodError> {
+        let is_hinge = ["variance", "variance-squared", "variance-log"].contains(&&*term.kind);
+        if self.embedding.normalise != Normalise::L2 || !is_hinge || term.weight == 0.0 {
+            return Ok(());
+        }
+        let isotropic = 1.0 / (dim as f64).sqrt();
+        let gamma = term.settings.get("gamma").and_then(toml::Value::as_float);
+        match gamma {
+            Some(gamma) if (gamma / isotropic - 1.0).abs() > 0.01 => wrong(
+                &format!("terms.{name}.gamma"),
+                format!(
+                    "{gamma} cannot be reached by embeddings of length 1 in {dim} dimensions; with \
+                     embedding.normalise = \"l2\" it must be 1/√{dim}: set terms.{name}.gamma={isotropic:.6}"
+                ),
+            ),
+            _ => Ok(()),
+        }
     }
 }
+
+/// Why two normalisations at once are refused.
+pub(crate) const BOTH_NORMS: &str =
+    "LayerNorm stands in BatchNorm's place: set batch_norm = false beside layer_norm = true";

@@ -7,6 +7,7 @@ mod alignment;
 mod alpha_req;
 mod collapse_auc;
 mod effective_rank;
+mod lidar;
 mod mean_abs_off_diagonal_correlation;
 mod nesum;
 mod outcome;
@@ -37,6 +38,7 @@ pub const METRICS: &[&dyn CollapseMetric] = &[
     &mean_abs_off_diagonal_correlation::MeanAbsOffDiagonalCorrelation,
     &uniformity::Uniformity,
     &alignment::Alignment,
+    &lidar::Lidar,
 ];
 
 /// A label-free number computed from embeddings.

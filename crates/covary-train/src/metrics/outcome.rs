@@ -40,6 +40,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether the embeddings collapsed, completely or dimensionally.
+    pub fn is_collapse(&self) -> bool {
+        self.outcome != Outcome::Healthy
+    }
+
     /// Judges embeddings.
     ///
     /// # Errors

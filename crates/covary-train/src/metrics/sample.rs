@@ -24,6 +24,7 @@ const PANEL: usize = 64;
 pub struct Sample<'a> {
     embeddings: Embeddings<'a>,
     second_view: Option<Embeddings<'a>>,
+    augmented: Option<(Embeddings<'a>, usize)>,
     unit_rows: OnceLock<Vec<f64>>,
     covariance: OnceLock<Mat<f64>>,
     eigenvalues: OnceLock<Option<Vec<f64>>>,
@@ -37,6 +38,7 @@ impl<'a> Sample<'a> {
         Self {
             embeddings,
             second_view: None,
+            augmented: None,
             unit_rows: OnceLock::new(),
             covariance: OnceLock::new(),
             eigenvalues: OnceLock::new(),
@@ -69,6 +71,41 @@ impl<'a> Sample<'a> {
             second_view: Some(second),
             ..Self::new(first)
         })
+    }
+
+    /// Adds augmented views: q rows an image, one image after the other.
+    ///
+    /// # Shapes
+    /// - views: `[images * q, d]`
+    ///
+    /// # Errors
+    /// [`EmbeddingError::CountMismatch`] if the rows are no whole groups of q ≥ 2, [`EmbeddingError::TooFewRows`] for fewer than two
+    /// images.
+    pub fn try_with_augmented(
+        mut self,
+        views: Embeddings<'a>,
+        q: usize,
+    ) -> Result<Self, EmbeddingError> {
+        if q < 2 || !views.rows().is_multiple_of(q) {
+            return Err(EmbeddingError::CountMismatch {
+                what: "views an image",
+                left: views.rows(),
+                right: q,
+            });
+        }
+        if views.rows() / q < 2 {
+            return Err(EmbeddingError::TooFewRows {
+                rows: views.rows() / q,
+                needed: 2,
+            });
+        }
+        self.augmented = Some((views, q));
+        Ok(self)
+    }
+
+    /// Augmented views and how many an image has, if there are any.
+    pub fn augmented(&self) -> Option<(Embeddings<'a>, usize)> {
+        self.augmented
     }
 
     /// The embeddings, of two views the first.

@@ -13,6 +13,7 @@ mod battery;
 
 pub use descent::{GradientDescentProbe, GradientDescentReport};
 pub use linear::{LinearProbe, LinearReport, ValidationScore};
+pub(crate) use neighbors::nearest_rows;
 pub use neighbors::{NearestNeighbors, NearestNeighborsReport, NeighborScore};
 
 use crate::embeddings::{EmbeddingError, Embeddings};

@@ -69,6 +69,26 @@ impl Neighbor {
     }
 }
 
+/// Rows of `bank` most similar to each of the first `queries` rows, nearest first, `count` each.
+pub(crate) fn nearest_rows(
+    bank: Embeddings<'_>,
+    rows: Embeddings<'_>,
+    queries: usize,
+    count: usize,
+) -> Vec<Vec<usize>> {
+    let queries: Vec<usize> = (0..queries).collect();
+    let nearest = nearest(bank, rows, &queries, count);
+    nearest
+        .into_iter()
+        .map(|neighbours| {
+            neighbours
+                .into_iter()
+                .map(|neighbour| neighbour.row)
+                .collect()
+        })
+        .collect()
+}
+
 impl NearestNeighbors {
     /// Classifies every test row by its neighbours among the training rows.
     ///

@@ -4,16 +4,21 @@
 //! |---|---|
 //! | `config.toml` | the resolved configuration; it runs as it stands |
 //! | `run.json` | program, commit, processor, threads ([`Provenance`]) |
-//! | `steps.jsonl`, `epochs.jsonl` | metrics, one JSON object a line ([`Journal`]) |
+//! | `steps.jsonl` | loss, terms and telemetry, one JSON object a line ([`Journal`]) |
+//! | `epochs.jsonl` | collapse metrics, outcomes and kNN, a line a measurement |
+//! | `alarms.jsonl` | signs of collapse, a line each |
 //! | `events.out.tfevents.*` | the same for TensorBoard ([`EventFile`]) |
 //! | `checkpoint.safetensors` | everything needed to go on with the same bits ([`Checkpoint`]) |
 //! | `encoder.safetensors` | the trained encoder under torchvision's names |
 //! | `result.json` | the scores, once the run has ended |
+//! | `spectra.json` | singular values of representations and embeddings |
+//! | `neighbours.png` | test images and the training images nearest to them |
 
 mod checkpoint;
 mod journal;
 mod provenance;
 mod tensorboard;
+mod tensors;
 
 use std::path::{Path, PathBuf};
 
@@ -24,8 +29,12 @@ pub use checkpoint::Checkpoint;
 pub use journal::{Journal, number};
 pub use provenance::{Provenance, peak_memory_bytes, unix_seconds};
 pub use tensorboard::EventFile;
+pub use tensors::write_tensors;
+
+use serde_json::Value;
 
 use crate::TrainError;
+use crate::config::TrainConfig;
 
 /// Paths of a run's files.
 #[derive(Debug, Clone)]
@@ -81,6 +90,52 @@ impl RunFolder {
     /// Metrics of each step.
     pub fn steps(&self) -> PathBuf {
         self.path.join("steps.jsonl")
+    }
+
+    /// Signs of collapse.
+    pub fn alarms(&self) -> PathBuf {
+        self.path.join("alarms.jsonl")
+    }
+
+    /// Singular values.
+    pub fn spectra(&self) -> PathBuf {
+        self.path.join("spectra.json")
+    }
+
+    /// Test images and their nearest training images.
+    pub fn neighbours(&self) -> PathBuf {
+        self.path.join("neighbours.png")
+    }
+
+    /// Reads the run's configuration.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no configuration.
+    pub fn read_config(&self) -> Result<TrainConfig, TrainError> {
+        let path = self.config();
+        let text = fs::read_to_string(&path).map_err(|source| TrainError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        TrainConfig::parse(&path.display().to_string(), &text)
+    }
+
+    /// The objects of one of its journals; none where there is no such file.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn read_lines(&self, path: &Path) -> Result<Vec<Value>, TrainError> {
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        let text = fs::read_to_string(path).map_err(|source| TrainError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let lines = text.lines();
+        Ok(lines
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 
     /// Metrics of each epoch.

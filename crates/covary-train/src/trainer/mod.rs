@@ -1,7 +1,10 @@
 //! Training: the networks, the step, the loop over batches, and what goes into a checkpoint.
 
+mod alarm;
+mod log;
 mod model;
 mod step;
+mod telemetry;
 mod train;
 
 use std::path::Path;
@@ -9,8 +12,10 @@ use std::path::Path;
 use covary_kernels::Isa;
 use covary_nn::EngineConfig;
 
+pub use alarm::{Alarm, AlarmKind, Alarms};
 pub use model::{Model, Target};
 pub use step::{Phases, StepReport};
+pub use telemetry::{Spread, Telemetry, TermTelemetry};
 pub use train::{Event, Outcome, Progress, train};
 
 use crate::TrainError;
@@ -29,6 +34,7 @@ pub struct TrainState {
     pub objective: Objective,
     /// Steps taken.
     pub step: u64,
+    total_steps: u64,
     optimizer: Optimizer,
     schedule: Schedule,
     target_decay: EmaSchedule,
@@ -60,6 +66,7 @@ impl TrainState {
         Ok(Self {
             objective: Objective::new(&config.method_config())?,
             step: 0,
+            total_steps,
             optimizer: Optimizer::new(&config.optimizer, isa, &layouts),
             schedule: Schedule::new(config.optimizer.lr, config.schedule.warmup, total_steps),
             target_decay: EmaSchedule::new(

@@ -6,11 +6,11 @@
 //! view b ─ target encoder ─ target projector ─ z'_b          ┘
 //! ```
 
-use covary_nn::{EngineConfig, MlpConfig, Network, OutputNorm, ResNetConfig};
+use covary_nn::{EngineConfig, MlpConfig, Network, Norm, ResNetConfig};
 
 use crate::TrainError;
 use crate::config::TrainConfig;
-use crate::method::{PredictorKind, TargetKind};
+use crate::method::{PredictorKind, TargetKind, hidden_norm};
 
 /// The networks of a run, with their parameters.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Model {
     pub projector: Network,
     /// Embeddings to predictions p.
     pub predictor: Option<Network>,
+    /// The projector without the normalisation of its output, where it has one; its values are copies.
+    bare_projector: Option<Network>,
     /// The slowly moving copy of encoder and projector.
     pub target: Option<Target>,
 }
@@ -54,10 +56,15 @@ impl Model {
             PredictorKind::None => None,
             PredictorKind::Linear | PredictorKind::Mlp => Some(build(Part::Predictor)?),
         };
+        let bare_projector = match config.projector.output_norm {
+            Norm::None => None,
+            _ => Some(build(Part::BareProjector)?),
+        };
         Ok(Self {
             encoder: build(Part::Encoder)?,
             projector: build(Part::Projector)?,
             predictor,
+            bare_projector,
             target,
         })
     }
@@ -71,6 +78,27 @@ impl Model {
         engine: &EngineConfig,
     ) -> Result<Network, TrainError> {
         Part::Encoder.build(config, engine)
+    }
+
+    /// Embeddings of representations in eval mode, before any normalisation of the projector's output: that would hide a constant.
+    ///
+    /// # Shapes
+    /// - h: `[n, representation width]` → `[n, embedding width]`
+    pub fn embed(&mut self, h: &[f32]) -> Vec<f32> {
+        let Some(bare) = &mut self.bare_projector else {
+            return self.projector.infer(h);
+        };
+        // The output's normalisation is last in the layout.
+        let parameters = bare.parameters_mut();
+        parameters.copy_from_slice(&self.projector.parameters()[..parameters.len()]);
+        let statistics = bare.statistics_mut();
+        statistics.copy_from_slice(&self.projector.statistics()[..statistics.len()]);
+        bare.infer(h)
+    }
+
+    /// Whether the projector's output is normalised.
+    pub fn has_output_norm(&self) -> bool {
+        self.bare_projector.is_some()
     }
 
     /// Width of the representation h.
@@ -114,6 +142,7 @@ impl Model {
 enum Part {
     Encoder,
     Projector,
+    BareProjector,
     Predictor,
 }
 
@@ -128,6 +157,11 @@ impl Part {
                 Network::mlp(&projector_config(config), engine)?,
                 "projector",
             ),
+            Self::BareProjector => {
+                let mut bare = projector_config(config);
+                bare.output_norm = Norm::None;
+                (Network::mlp(&bare, engine)?, "projector")
+            }
             Self::Predictor => (
                 Network::mlp(&predictor_config(config), engine)?,
                 "predictor",
@@ -155,8 +189,9 @@ fn projector_config(config: &TrainConfig) -> MlpConfig {
     sizes.push(projector.dim);
     MlpConfig {
         sizes,
-        batch_norm: projector.batch_norm,
-        output_norm: projector.output_batch_norm,
+        hidden_norm: hidden_norm(projector.batch_norm, projector.layer_norm, projector.affine)
+            .unwrap_or(Norm::None),
+        output_norm: projector.output_norm,
         output_bias: true,
     }
 }
@@ -169,8 +204,9 @@ fn predictor_config(config: &TrainConfig) -> MlpConfig {
     };
     MlpConfig {
         sizes,
-        batch_norm: predictor.batch_norm,
-        output_norm: OutputNorm::None,
+        hidden_norm: hidden_norm(predictor.batch_norm, predictor.layer_norm, predictor.affine)
+            .unwrap_or(Norm::None),
+        output_norm: predictor.output_norm,
         output_bias: true,
     }
 }

@@ -5,9 +5,9 @@ use std::time::Instant;
 use covary_kernels::{Isa, optimizer};
 use serde::Serialize;
 
-use super::TrainState;
+use super::{Telemetry, TrainState};
 use crate::TrainError;
-use crate::loss::{BranchOutputs, Evaluation};
+use crate::loss::{BranchOutputs, Evaluation, OutputGradients};
 use crate::method::TargetOrder;
 
 /// Seconds that the phases of a step took.
@@ -23,18 +23,28 @@ pub struct Phases {
     pub optimizer_s: f64,
     /// Moving the target.
     pub target_s: f64,
+    /// Gradients of single terms.
+    pub telemetry_s: f64,
 }
 
 impl Phases {
-    fn each_mut(&mut self) -> [&mut f64; 5] {
+    fn each_mut(&mut self) -> [&mut f64; 6] {
         let Self {
             forward_s,
             loss_s,
             backward_s,
             optimizer_s,
             target_s,
+            telemetry_s,
         } = self;
-        [forward_s, loss_s, backward_s, optimizer_s, target_s]
+        [
+            forward_s,
+            loss_s,
+            backward_s,
+            optimizer_s,
+            target_s,
+            telemetry_s,
+        ]
     }
 
     /// Adds those of another step.
@@ -72,19 +82,22 @@ pub struct StepReport {
     pub evaluation: Evaluation,
     /// Where the time went.
     pub phases: Phases,
+    /// What the terms do to the networks, where it was asked for.
+    pub telemetry: Option<Telemetry>,
 }
 
 impl TrainState {
-    /// Takes one step on a batch: `views` holds view a of all n images, then view b (`[2 * n, h, w, 3]`, normalised).
+    /// Takes one step on a batch: `views` holds view a of all n images, then view b (`[2 * n, h, w, 3]`, normalised). What is measured
+    /// with `telemetry` changes nothing in the step.
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] naming term and step where a number is not one; the parameters are then as before the step.
-    pub fn train_step(&mut self, views: &[f32]) -> Result<StepReport, TrainError> {
+    pub fn train_step(&mut self, views: &[f32], telemetry: bool) -> Result<StepReport, TrainError> {
         let mut phases = Phases::default();
         if self.target_order == TargetOrder::BeforeForward {
             timed(&mut phases.target_s, || self.move_target());
         }
-        let evaluation = self.forward_backward(views, &mut phases)?;
+        let (evaluation, telemetry) = self.forward_backward(views, telemetry, &mut phases)?;
         let lr = self.schedule.lr(self.step);
         timed(&mut phases.optimizer_s, || {
             for (index, (_, network)) in self.model.trained_mut().into_iter().enumerate() {
@@ -100,6 +113,7 @@ impl TrainState {
             lr,
             evaluation,
             phases,
+            telemetry,
         })
     }
 
@@ -107,8 +121,9 @@ impl TrainState {
     fn forward_backward(
         &mut self,
         views: &[f32],
+        telemetry: bool,
         phases: &mut Phases,
-    ) -> Result<Evaluation, TrainError> {
+    ) -> Result<(Evaluation, Option<Telemetry>), TrainError> {
         let start = Instant::now();
         let needs = self.objective.needs();
         let (a, b) = views.split_at(views.len() / 2);
@@ -145,22 +160,29 @@ impl TrainState {
             prediction: p_views,
             target: [target[0].as_deref(), target[1].as_deref()],
         };
+        let progress = self.step as f64 / self.total_steps.max(1) as f64;
         let objective = &mut self.objective;
-        let evaluation = timed(&mut phases.loss_s, || objective.evaluate(&outputs))
-            .map_err(|error| error.at_step(self.step + 1))?;
+        let evaluation = timed(&mut phases.loss_s, || {
+            objective.evaluate(&outputs, progress)
+        })
+        .map_err(|error| error.at_step(self.step + 1))?;
+        let telemetry = telemetry.then(|| {
+            timed(&mut phases.telemetry_s, || {
+                Telemetry::measure(objective, model, &evaluation, &outputs, &h)
+            })
+        });
 
         let start = Instant::now();
-        let mut dz = join_views(&evaluation.embedding_gradient, &z_views);
-        if let Some(predictor) = &mut model.predictor {
-            let dp = join_views(&evaluation.prediction_gradient, &p_views);
-            for (sum, part) in dz.iter_mut().zip(predictor.backward(&dp)) {
-                *sum += part;
-            }
-        }
+        let dz = embedding_gradient(&evaluation.gradients, &z_views, &p_views, &mut |dp| {
+            model
+                .predictor
+                .as_mut()
+                .map(|predictor| predictor.backward(dp))
+        });
         let dh = model.projector.backward(&dz);
         model.encoder.backward(&dh);
         phases.backward_s += start.elapsed().as_secs_f64();
-        Ok(evaluation)
+        Ok((evaluation, telemetry))
     }
 
     /// `target = decay * target + (1 - decay) * online`, parameters only.
@@ -194,6 +216,24 @@ fn split_views(rows: &[f32], has_a: bool, has_b: bool) -> [Option<&[f32]>; 2] {
         (true, false) => [Some(rows), None],
         (false, _) => [None, Some(rows)],
     }
+}
+
+/// The gradient of the online embeddings, `[views * n, d]`: the loss's own and what comes back through the predictor.
+pub(super) fn embedding_gradient(
+    gradients: &OutputGradients,
+    z_views: &[Option<&[f32]>; 2],
+    p_views: &[Option<&[f32]>; 2],
+    predictor: &mut dyn FnMut(&[f32]) -> Option<Vec<f32>>,
+) -> Vec<f32> {
+    let mut dz = join_views(&gradients.embedding, z_views);
+    if p_views.iter().any(Option::is_some)
+        && let Some(through) = predictor(&join_views(&gradients.prediction, p_views))
+    {
+        dz.iter_mut()
+            .zip(through)
+            .for_each(|(sum, part)| *sum += part);
+    }
+    dz
 }
 
 /// The gradients of the views that went through the network, one after the other; zero where the loss has none.

@@ -4,21 +4,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use covary_data::Loader;
-use serde_json::Map;
 
-use super::{StepReport, TrainState};
+use super::log::Logs;
+use super::{Alarm, Alarms, StepReport, TrainState};
 use crate::TrainError;
-use crate::config::TrainConfig;
+use crate::config::{OnCollapse, TrainConfig};
 use crate::monitor::{Monitor, MonitorReport};
-use crate::run::{EventFile, Journal, RunFolder, number, unix_seconds};
+use crate::run::RunFolder;
 
 /// What the loop tells whoever watches it.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A step was taken.
     Step(&'a StepReport, Progress),
-    /// The model was measured at the end of an epoch.
-    Monitor(u64, &'a MonitorReport),
+    /// The model was measured, at this place.
+    Monitor(Progress, &'a MonitorReport),
+    /// A sign of collapse.
+    Alarm(&'a Alarm),
 }
 
 /// How far training is and how fast it goes.
@@ -28,6 +30,8 @@ pub struct Progress {
     pub total_steps: u64,
     /// Epoch of this step, counted from 1.
     pub epoch: u64,
+    /// Steps taken.
+    pub step: u64,
     /// Source images a second since the run was started or resumed, the first step and everything but training left out.
     pub images_per_s: f64,
 }
@@ -39,14 +43,12 @@ pub enum Outcome {
     Finished,
     /// It was asked to stop; a checkpoint was made.
     Interrupted,
+    /// The embeddings collapsed, and the configuration says to stop there.
+    Collapsed,
 }
 
-/// Where the loop writes.
-struct Logs {
-    steps: Journal,
-    epochs: Journal,
-    events: EventFile,
-}
+/// Share of the steps before which a collapse does not stop a run: networks start with few directions.
+const PATIENCE: f64 = 0.1;
 
 /// Trains until all steps are taken or `stop` is set, which finishes the step and makes a checkpoint.
 ///
@@ -62,32 +64,46 @@ pub fn train(
     watch: &mut dyn FnMut(Event<'_>),
 ) -> Result<(Outcome, f64), TrainError> {
     let mut logs = Logs::open(run, state.step)?;
+    let mut alarms = Alarms::resume(Logs::alarms_so_far(run)?);
     let steps_per_epoch = loader.batches_per_epoch() as u64;
     let total_steps = config.epochs * steps_per_epoch;
     let mut views = Vec::new();
     let mut clock = Clock::default();
     let mut saved = state.step;
-    while state.step < total_steps && !stop.load(Ordering::Relaxed) {
+    let mut collapsed = false;
+    while state.step < total_steps && !collapsed && !stop.load(Ordering::Relaxed) {
         let (epoch, batch) = (state.step / steps_per_epoch, state.step % steps_per_epoch);
         let start = Instant::now();
         loader.fill(epoch, batch as usize, &mut views);
-        let report = state.train_step(&views)?;
+        let telemetry = is_due(config.monitor.telemetry_every, state.step);
+        let report = state.train_step(&views, telemetry)?;
         clock.add(start, config.batch_size);
 
         let progress = Progress {
             total_steps,
             epoch: epoch + 1,
+            step: state.step,
             images_per_s: clock.images_per_s(),
         };
         logs.step(&report, &progress)?;
         watch(Event::Step(&report, progress));
-        if batch + 1 == steps_per_epoch
-            && config.monitor.every_epochs != 0
-            && (epoch + 1) % config.monitor.every_epochs == 0
+        let (n, d) = (config.batch_size, config.projector.dim);
+        let mut seen = alarms.observe(&state.objective, n, d, &report);
+        let ends_epoch = batch + 1 == steps_per_epoch;
+        if ends_epoch && is_due(config.monitor.every_epochs, epoch + 1)
+            || is_due(config.monitor.every_steps, state.step)
         {
             let measured = monitor.measure(state)?;
-            logs.epoch(epoch + 1, state.step, &measured)?;
-            watch(Event::Monitor(epoch + 1, &measured));
+            logs.measurement(&progress, &measured)?;
+            watch(Event::Monitor(progress, &measured));
+            seen.extend(alarms.observe_monitor(state.step, &measured));
+            collapsed = config.monitor.on_collapse == OnCollapse::Stop
+                && measured.spaces.embedding_verdict.is_collapse()
+                && state.step as f64 >= PATIENCE * total_steps as f64;
+        }
+        for alarm in &seen {
+            logs.alarm(alarm)?;
+            watch(Event::Alarm(alarm));
         }
         if state.step.is_multiple_of(config.checkpoint.every_steps) {
             state.checkpoint().save(&run.checkpoint())?;
@@ -97,12 +113,17 @@ pub fn train(
     if saved != state.step || !run.checkpoint().exists() {
         state.checkpoint().save(&run.checkpoint())?;
     }
-    let outcome = if state.step < total_steps {
-        Outcome::Interrupted
-    } else {
-        Outcome::Finished
+    let outcome = match (collapsed, state.step < total_steps) {
+        (true, _) => Outcome::Collapsed,
+        (false, true) => Outcome::Interrupted,
+        (false, false) => Outcome::Finished,
     };
     Ok((outcome, clock.images_per_s()))
+}
+
+/// Whether something that is done every so many times, 0 for never, is due.
+fn is_due(every: u64, count: u64) -> bool {
+    every != 0 && count.is_multiple_of(every)
 }
 
 /// Time spent in steps; the first, which warms caches and buffers, does not count where there are more.
@@ -130,69 +151,5 @@ impl Clock {
             Some(_) => self.images as f64 / self.seconds,
             None => f64::NAN,
         }
-    }
-}
-
-impl Logs {
-    fn open(run: &RunFolder, step: u64) -> Result<Self, TrainError> {
-        let write = |path: std::path::PathBuf| move |source| TrainError::Write { path, source };
-        Ok(Self {
-            steps: Journal::open(&run.steps(), step).map_err(write(run.steps()))?,
-            epochs: Journal::open(&run.epochs(), step).map_err(write(run.epochs()))?,
-            events: EventFile::create(run.path(), unix_seconds())
-                .map_err(write(run.path().into()))?,
-        })
-    }
-
-    fn step(&mut self, report: &StepReport, progress: &Progress) -> Result<(), TrainError> {
-        let mut scalars = vec![("loss".to_owned(), report.evaluation.total)];
-        for term in &report.evaluation.terms {
-            scalars.push((format!("term/{}", term.name), term.value));
-            scalars.push((format!("weighted/{}", term.name), term.weighted));
-        }
-        scalars.push(("lr".into(), report.lr));
-        scalars.push(("images_per_s".into(), progress.images_per_s));
-        Self::write(
-            &mut self.steps,
-            &mut self.events,
-            report.step,
-            progress.epoch,
-            &scalars,
-        )
-    }
-
-    fn epoch(&mut self, epoch: u64, step: u64, report: &MonitorReport) -> Result<(), TrainError> {
-        Self::write(
-            &mut self.epochs,
-            &mut self.events,
-            step,
-            epoch,
-            &report.scalars(),
-        )
-    }
-
-    fn write(
-        journal: &mut Journal,
-        events: &mut EventFile,
-        step: u64,
-        epoch: u64,
-        scalars: &[(String, f64)],
-    ) -> Result<(), TrainError> {
-        let mut record = Map::from_iter([
-            ("step".to_owned(), step.into()),
-            ("epoch".to_owned(), epoch.into()),
-        ]);
-        record.extend(
-            scalars
-                .iter()
-                .map(|(name, value)| (name.clone(), number(*value))),
-        );
-        journal
-            .append(&record)
-            .and_then(|()| events.scalars(unix_seconds(), step, scalars))
-            .map_err(|source| TrainError::Write {
-                path: "metrics".into(),
-                source,
-            })
     }
 }

@@ -99,7 +99,7 @@ fn values_that_make_no_sense_are_told_with_their_key() {
         ("[encoder]\nwidth = 0", "encoder.width"),
         ("[optimizer]\nlr = nan", "optimizer.lr"),
         ("[optimizer]\nlr = -1.0", "optimizer.lr"),
-        ("[terms.variance]\nweight = -1.0", "terms.variance.weight"),
+        ("[terms.variance]\nweight = nan", "terms.variance.weight"),
         ("[schedule]\nwarmup = 2.0", "schedule.warmup"),
         ("[target]\ndecay = 1.5", "target.decay"),
         ("precision = \"f16\"", "precision"),

@@ -133,24 +133,24 @@ fn a_stopped_gradient_is_exactly_zero() {
         let method = TrainConfig::parse("test", text).unwrap().method_config();
         Objective::new(&method)
             .unwrap()
-            .evaluate(&branches(n, d, &z))
+            .evaluate(&branches(n, d, &z), 0.0)
             .unwrap()
     };
     for method in ["simsiam", "byol"] {
         let evaluation = run(&format!("method = \"{method}\""));
-        for gradient in evaluation.embedding_gradient.iter().flatten() {
+        for gradient in evaluation.gradients.embedding.iter().flatten() {
             assert!(gradient.iter().all(|g| *g == 0.0), "{method}");
         }
-        for gradient in &evaluation.prediction_gradient {
+        for gradient in &evaluation.gradients.prediction {
             assert!(
                 gradient.as_ref().unwrap().iter().any(|g| *g != 0.0),
                 "{method}"
             );
         }
     }
-    let open = run("method = \"simsiam\"\n[branches]\nstop_gradient = false\n");
+    let open = run("method = \"simsiam\"\n[branches]\nstop_gradient = \"none\"\n");
     assert!(
-        open.embedding_gradient[0]
+        open.gradients.embedding[0]
             .as_ref()
             .unwrap()
             .iter()
@@ -167,7 +167,7 @@ fn directions_are_averaged_or_summed() {
         let method = TrainConfig::parse("test", &text).unwrap().method_config();
         Objective::new(&method)
             .unwrap()
-            .evaluate(&branches(n, d, &z))
+            .evaluate(&branches(n, d, &z), 0.0)
             .unwrap()
             .total
     };
@@ -194,7 +194,7 @@ fn a_term_of_weight_zero_is_measured_and_gives_no_gradient() {
         &a,
         &b,
     );
-    assert_eq!(with.embedding_gradient, without.embedding_gradient);
+    assert_eq!(with.gradients.embedding, without.gradients.embedding);
     let covariance = with
         .terms
         .iter()
@@ -215,11 +215,11 @@ fn bad_outputs_are_refused_by_name() {
         target: [None; 2],
     };
     let error = objective
-        .evaluate(&outputs(1, Some(&z[..4]), Some(&z[..4])))
+        .evaluate(&outputs(1, Some(&z[..4]), Some(&z[..4])), 0.0)
         .unwrap_err();
     assert_eq!(error, LossError::TooFewRows { rows: 1 });
     let error = objective
-        .evaluate(&outputs(2, Some(&z), Some(&z[..4])))
+        .evaluate(&outputs(2, Some(&z), Some(&z[..4])), 0.0)
         .unwrap_err();
     assert_eq!(
         error,
@@ -233,7 +233,7 @@ fn bad_outputs_are_refused_by_name() {
     let mut bad = z.clone();
     bad[3] = f32::NAN;
     let error = objective
-        .evaluate(&outputs(2, Some(&bad), Some(&z)))
+        .evaluate(&outputs(2, Some(&bad), Some(&z)), 0.0)
         .unwrap_err();
     assert!(matches!(&error, LossError::NotFinite { .. }));
     assert!(error.at_step(7).to_string().starts_with("step 7: term "));
@@ -276,9 +276,12 @@ fn each_direction_keeps_a_state_of_its_own() {
     for step in 0..3 {
         let mut exchanged = z.clone();
         (0..3).for_each(|i| exchanged.swap(2 * i, 2 * i + 1));
-        let total = both.evaluate(&branches(n, d, &z)).unwrap().total;
-        let forth = forth.evaluate(&branches(n, d, &z)).unwrap().total;
-        let back = back.evaluate(&branches(n, d, &exchanged)).unwrap().total;
+        let total = both.evaluate(&branches(n, d, &z), 0.0).unwrap().total;
+        let forth = forth.evaluate(&branches(n, d, &z), 0.0).unwrap().total;
+        let back = back
+            .evaluate(&branches(n, d, &exchanged), 0.0)
+            .unwrap()
+            .total;
         assert!((total - f64::midpoint(forth, back)).abs() < 1e-5, "{step}");
     }
     let names: Vec<_> = both.state().into_iter().map(|(name, _)| name).collect();
@@ -290,7 +293,7 @@ fn a_state_that_is_missing_unknown_or_of_another_width_is_refused() {
     let (n, d) = (6, 4);
     let z: [Vec<f32>; 6] = std::array::from_fn(|i| numbers(40 + i as u64, n * d));
     let mut objective = tico("");
-    objective.evaluate(&branches(n, d, &z)).unwrap();
+    objective.evaluate(&branches(n, d, &z), 0.0).unwrap();
     let state: std::collections::BTreeMap<_, _> = objective.state().into_iter().collect();
     let refused = |state, words: &str| {
         let error = tico("").load_state(state).unwrap_err().to_string();
@@ -306,7 +309,7 @@ fn a_state_that_is_missing_unknown_or_of_another_width_is_refused() {
     let mut other = tico("");
     other.load_state(state).unwrap();
     let wide: [Vec<f32>; 6] = std::array::from_fn(|i| numbers(50 + i as u64, n * 5));
-    let error = other.evaluate(&branches(n, 5, &wide)).unwrap_err();
+    let error = other.evaluate(&branches(n, 5, &wide), 0.0).unwrap_err();
     assert_eq!(
         error.to_string(),
         "state of the loss: contrast: the running matrix is 4 x 4, the embeddings have 5 dimensions"

@@ -41,11 +41,11 @@ pub(crate) fn evaluate(
         prediction: [None; 2],
         target: [None; 2],
     };
-    objective.evaluate(&outputs).unwrap()
+    objective.evaluate(&outputs, 0.0).unwrap()
 }
 
 pub(crate) fn gradient(evaluation: &Evaluation, view: usize, len: usize) -> Vec<f32> {
-    evaluation.embedding_gradient[view]
+    evaluation.gradients.embedding[view]
         .clone()
         .unwrap_or_else(|| vec![0.0; len])
 }

@@ -284,7 +284,7 @@ fn a_value_that_is_no_number_is_never_a_good_one() {
             prediction: [None; 2],
             target: [None; 2],
         };
-        let error = variant.objective().evaluate(&outputs);
+        let error = variant.objective().evaluate(&outputs, 0.0);
         assert!(error.is_err(), "{name}");
     }
 }

@@ -93,7 +93,7 @@ fn follow(golden: &Golden, method: &str, isa: Isa) {
         .zip(&losses_f32)
         .fold(0.0_f64, |max, (a, b)| max.max((a - b).abs()));
     for (step, &expected) in losses.iter().enumerate() {
-        let report = state.train_step(&views(golden, step)).unwrap();
+        let report = state.train_step(&views(golden, step), false).unwrap();
         let off = (report.evaluation.total - expected).abs();
         let bound = 10.0 * worst + 1e-5 * expected.abs();
         assert!(

@@ -3,7 +3,7 @@
 //! Zhu et al. 2022 (TiCo). C is not centred: at collapse the term is `1 - βᵗ` after t steps, so that with `1 - cos` a collapsed loss
 //! tends to ρ. lightly takes C as a constant, sayannag's code lets the gradient through the batch's part of C. `centred` takes the
 //! mean of x̂ out of C, as stable-pretraining does: a constant output then costs nothing, so that the term no longer holds collapse off.
-//! `bias_correction` divides C by 1 - βᵗ: the first steps then weigh as much as later ones.
+//! `normalised = false` takes x as it is. `bias_correction` divides C by 1 - βᵗ: the first steps then weigh as much as later ones.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ pub(super) struct Contrast {
     centred: bool,
     /// Whether C is divided by 1 - βᵗ. Default false.
     bias_correction: bool,
+    /// Whether rows are brought to length 1 first. Default true.
+    normalised: bool,
     #[serde(skip)]
     memory: MovingAverage,
 }
@@ -36,6 +38,7 @@ impl Default for Contrast {
             gradient_through_c: false,
             centred: false,
             bias_correction: false,
+            normalised: true,
             memory: MovingAverage::default(),
         }
     }
@@ -57,10 +60,11 @@ impl Term for Contrast {
         } else {
             String::new()
         };
-        let (rows, of) = if self.centred {
-            ("(x̂_n - x̄)(x̂_n - x̄)ᵀ", ", x̄ the mean of x̂")
-        } else {
-            ("x̂_n x̂_nᵀ", "")
+        let (rows, of) = match (self.centred, self.normalised) {
+            (true, true) => ("(x̂_n - x̄)(x̂_n - x̄)ᵀ", ", x̂ = x/|x|, x̄ the mean of x̂"),
+            (true, false) => ("(x̂_n - x̄)(x̂_n - x̄)ᵀ", ", x̂ = x, x̄ its mean"),
+            (false, true) => ("x̂_n x̂_nᵀ", ", x̂ = x/|x|"),
+            (false, false) => ("x̂_n x̂_nᵀ", ", x̂ = x"),
         };
         let gradient = if self.gradient_through_c {
             "gradient through the batch's part of C"
@@ -68,7 +72,7 @@ impl Term for Contrast {
             "C a constant of the gradient"
         };
         format!(
-            "(1/N) Σ_n x̂_nᵀ C_t x̂_n{corrected}, C_t = {beta} C_t-1 + (1 - {beta}) (1/N) Σ_n {rows}, x̂ = x/|x|{of}, {gradient}"
+            "(1/N) Σ_n x̂_nᵀ C_t x̂_n{corrected}, C_t = {beta} C_t-1 + (1 - {beta}) (1/N) Σ_n {rows}{of}, {gradient}"
         )
     }
 
@@ -76,12 +80,15 @@ impl Term for Contrast {
         Invariances {
             exchange: false,
             rotation: true,
-            scale: true,
+            scale: self.normalised,
             translation: false,
         }
     }
 
     fn collapsed(&self, collapse: Collapse) -> Option<f64> {
+        if !self.centred && !self.normalised {
+            return None;
+        }
         Some(if self.centred {
             0.0
         } else if self.bias_correction {
@@ -93,7 +100,11 @@ impl Term for Contrast {
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
         let n = z[0].dims()[0] as f32;
-        let x = normalised_rows(z[0].clone());
+        let x = if self.normalised {
+            normalised_rows(z[0].clone())
+        } else {
+            z[0].clone()
+        };
         let batch = if self.gradient_through_c {
             x.clone()
         } else {

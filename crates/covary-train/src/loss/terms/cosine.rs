@@ -1,5 +1,5 @@
 //! `offset - scale · (1 / N) Σ_n cos(x_n, y_n)`, by form: `-cos` (SimSiam; TiCo as sayannag writes it), `1 - cos` (TiCo in lightly),
-//! `2 - 2cos` (BYOL: the squared distance of normalised vectors).
+//! `2 - 2cos` (BYOL: the squared distance of normalised vectors), `-dot` (inner products of the vectors as they are, without bound).
 //!
 //! Chen, He 2021 (SimSiam), eq. 1; Grill et al. 2020 (BYOL), eq. 2; Zhu et al. 2022 (TiCo).
 
@@ -18,13 +18,15 @@ enum Form {
     OneMinus,
     #[serde(rename = "2-2cos")]
     TwoMinusTwice,
+    #[serde(rename = "-dot")]
+    Inner,
 }
 
 /// The term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Cosine {
-    /// `-cos`, `1-cos` or `2-2cos`. Default `-cos`.
+    /// `-cos`, `1-cos`, `2-2cos` or `-dot`. Default `-cos`.
     form: Form,
 }
 
@@ -47,6 +49,7 @@ impl Term for Cosine {
             Form::Negative => format!("-{cosine}"),
             Form::OneMinus => format!("1 - {cosine}"),
             Form::TwoMinusTwice => format!("2 - 2 {cosine}"),
+            Form::Inner => "-(1/N) Σ_n x_nᵀ y_n".into(),
         }
     }
 
@@ -54,26 +57,27 @@ impl Term for Cosine {
         Invariances {
             exchange: true,
             rotation: true,
-            scale: true,
+            scale: self.form != Form::Inner,
             translation: false,
         }
     }
 
     fn collapsed(&self, _: Collapse) -> Option<f64> {
-        Some(match self.form {
-            Form::Negative => -1.0,
-            Form::OneMinus | Form::TwoMinusTwice => 0.0,
-        })
+        match self.form {
+            Form::Negative => Some(-1.0),
+            Form::OneMinus | Form::TwoMinusTwice => Some(0.0),
+            Form::Inner => None,
+        }
     }
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
-        let cosine = (normalised_rows(z[0].clone()) * normalised_rows(z[1].clone()))
-            .sum_dim(1)
-            .mean();
+        let similarity = |x: Tensor<2>, y: Tensor<2>| (x * y).sum_dim(1).mean();
+        let cosine = || similarity(normalised_rows(z[0].clone()), normalised_rows(z[1].clone()));
         match self.form {
-            Form::Negative => -cosine,
-            Form::OneMinus => -cosine + 1.0,
-            Form::TwoMinusTwice => cosine * -2.0 + 2.0,
+            Form::Negative => -cosine(),
+            Form::OneMinus => -cosine() + 1.0,
+            Form::TwoMinusTwice => cosine() * -2.0 + 2.0,
+            Form::Inner => -similarity(z[0].clone(), z[1].clone()),
         }
     }
 }
