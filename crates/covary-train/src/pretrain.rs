@@ -55,7 +55,7 @@ impl Pretraining {
         let path = Path::new(&config.data.path);
         let train = Arc::new(covary_data::open(path, Split::Train, options)?);
         let test = match covary_data::open(path, Split::Test, options) {
-            _ if train.labels().is_none() => None,
+            _ if train.labels().is_none() || !config.score => None,
             Err(DataError::MissingSplit { .. }) => None,
             opened => Some(opened?),
         };
@@ -94,6 +94,7 @@ impl Pretraining {
     /// Why the encoder will not be scored, if it will not.
     pub fn unscored(&self) -> Option<&'static str> {
         match (&self.test, self.train.labels()) {
+            _ if !self.config.score => Some("score = false"),
             (Some(_), _) => None,
             (None, Some(_)) => Some("there is no test set"),
             (None, None) => Some("the images have no labels"),
@@ -273,7 +274,9 @@ impl Pretraining {
 /// A folder without a run, an encoder or data that cannot be read, data without labels.
 pub fn probe_run(folder: &Path) -> Result<Value, TrainError> {
     let run = RunFolder::open(folder)?;
-    let pretraining = Pretraining::prepare(run.read_config()?)?;
+    let mut config = run.read_config()?;
+    config.score = true;
+    let pretraining = Pretraining::prepare(config)?;
     let mut encoder = Model::new(&pretraining.config, &pretraining.engine())?.encoder;
     encoder.load(&run.encoder())?;
     let Some(data) = pretraining.data() else {

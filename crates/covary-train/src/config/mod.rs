@@ -41,6 +41,8 @@ pub struct TrainConfig {
     pub precision: PrecisionChoice,
     /// Threads, 0 for as many as there are cores.
     pub threads: usize,
+    /// Whether the encoder is scored on the test set at the end.
+    pub score: bool,
     /// Images.
     pub data: DataConfig,
     /// The two views.

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::TrainConfig;
 use super::layers::Layer;
 use crate::TrainError;
-use crate::method::{BOTH_NORMS, MethodError, hidden_norm};
+use crate::method::{BOTH_NORMS, MethodError, Normalise, hidden_norm};
 
 /// Parses the merged table; the first unknown key or wrong type is traced back to the layer that has it.
 pub(super) fn typed(table: Table, layers: &[Layer]) -> Result<TrainConfig, TrainError> {
@@ -128,6 +128,13 @@ pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainE
         .validate()
         .map_err(|error| bad(&format!("optimizer.{}", error.key()), &error))?;
     let projector = &config.projector;
+    if config.embedding.normalise == Normalise::Whiten && config.batch_size <= projector.dim {
+        let reason = format!(
+            "whitening takes more rows than columns: batch_size is {}, projector.dim {}",
+            config.batch_size, projector.dim
+        );
+        return Err(bad("embedding.normalise", &reason));
+    }
     if hidden_norm(projector.batch_norm, projector.layer_norm, projector.affine).is_none() {
         return Err(bad("projector.layer_norm", &BOTH_NORMS));
     }

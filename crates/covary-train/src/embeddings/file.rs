@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use fs_err as fs;
 use npyz::{NpyFile, Order};
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -61,28 +62,31 @@ impl Matrix {
         };
         let path = Path::new(path);
         let ending = path.extension().and_then(|ending| ending.to_str());
-        let read = match ending {
-            Some("npy") => read_npy,
-            Some("safetensors") => read_safetensors,
-            Some("parquet") => read_parquet,
-            _ => return Err(MatrixError::Format { path: path.into() }),
+        let known = ["npy", "safetensors", "parquet"];
+        let Some(ending) = ending.filter(|ending| known.contains(ending)) else {
+            return Err(MatrixError::Format { path: path.into() });
         };
         let bytes = fs::read(path).map_err(|source| MatrixError::Read {
             path: path.into(),
             source,
         })?;
-        read(bytes, name).map_err(|reason| MatrixError::Content {
+        let read = match ending {
+            "npy" => read_npy(&bytes, name),
+            "safetensors" => read_safetensors(&bytes, name),
+            _ => read_parquet(bytes.into(), name),
+        };
+        read.map_err(|reason| MatrixError::Content {
             path: path.into(),
             reason,
         })
     }
 }
 
-fn read_npy(bytes: Vec<u8>, name: Option<&str>) -> Result<Matrix, String> {
+fn read_npy(bytes: &[u8], name: Option<&str>) -> Result<Matrix, String> {
     if let Some(name) = name {
         return Err(format!("an npy file has no tensors by name ({name})"));
     }
-    let file = NpyFile::new(bytes.as_slice()).map_err(|error| error.to_string())?;
+    let file = NpyFile::new(bytes).map_err(|error| error.to_string())?;
     let &[rows, width] = file.shape() else {
         return Err(format!("an array of shape {:?} is no matrix", file.shape()));
     };
@@ -105,8 +109,8 @@ fn read_npy(bytes: Vec<u8>, name: Option<&str>) -> Result<Matrix, String> {
     })
 }
 
-fn read_safetensors(bytes: Vec<u8>, name: Option<&str>) -> Result<Matrix, String> {
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| error.to_string())?;
+fn read_safetensors(bytes: &[u8], name: Option<&str>) -> Result<Matrix, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let mut names = file.names();
     names.sort_unstable();
     let name = match (name, names.as_slice()) {
@@ -173,9 +177,8 @@ fn some_of(names: &[&str]) -> String {
     format!("of {}{more}", shown.join(", "))
 }
 
-fn read_parquet(bytes: Vec<u8>, name: Option<&str>) -> Result<Matrix, String> {
-    let file =
-        SerializedFileReader::new(parquet_bytes(bytes)).map_err(|error| error.to_string())?;
+fn read_parquet(bytes: Bytes, name: Option<&str>) -> Result<Matrix, String> {
+    let file = SerializedFileReader::new(bytes).map_err(|error| error.to_string())?;
     let rows = file.get_row_iter(None).map_err(|error| error.to_string())?;
     let (mut values, mut count, mut width) = (Vec::new(), 0, None);
     for row in rows {
@@ -199,10 +202,6 @@ fn read_parquet(bytes: Vec<u8>, name: Option<&str>) -> Result<Matrix, String> {
         }),
         _ => Err("there are no numbers in it".into()),
     }
-}
-
-fn parquet_bytes(bytes: Vec<u8>) -> bytes::Bytes {
-    bytes.into()
 }
 
 /// One row's numbers: those of the column `name`, or of the only list, or of all numeric columns.
@@ -241,16 +240,17 @@ fn push_row(row: &Row, name: Option<&str>, values: &mut Vec<f32>) -> Result<(), 
 }
 
 fn push_field(field: &Field, values: &mut Vec<f32>) -> Option<()> {
-    match field {
-        Field::ListInternal(list) => list
-            .elements()
-            .iter()
-            .try_for_each(|element| push_field(element, values)),
-        Field::Float(value) => Some(values.push(*value)),
-        Field::Double(value) => Some(values.push(*value as f32)),
-        Field::Float16(value) => Some(values.push(value.to_f32())),
-        _ => None,
-    }
+    values.push(match field {
+        Field::ListInternal(list) => {
+            let mut elements = list.elements().iter();
+            return elements.try_for_each(|element| push_field(element, values));
+        }
+        Field::Float(value) => *value,
+        Field::Double(value) => *value as f32,
+        Field::Float16(value) => value.to_f32(),
+        _ => return None,
+    });
+    Some(())
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub fn difference(
     let rest = |config: &TrainConfig| {
         let mut table = config.to_table();
         let keys = ["branches", "predictor", "target", "embedding", "projector"];
-        table.retain(|key, _| keys.iter().any(|known| key == *known));
+        table.retain(|key, _| keys.contains(&key));
         table
     };
     sentences.extend(differences(&rest(a.1), &rest(b.1)));

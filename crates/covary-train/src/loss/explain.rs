@@ -15,6 +15,8 @@ pub struct TermDescription {
     pub weight: f64,
     /// Its formula with all settings filled in.
     pub formula: String,
+    /// γ, where it is a hinge on the standard deviation.
+    pub hinge: Option<f64>,
     /// What leaves its value as it is.
     pub invariances: Invariances,
     /// Its value at complete collapse, directions included; none where that depends on the vector.
@@ -36,6 +38,7 @@ impl Objective {
                 name: term.name.clone(),
                 weight: term.weight,
                 formula: term.directions[0].formula(),
+                hinge: term.hinge,
                 invariances: term.directions[0].invariances(),
                 collapsed: self.collapsed(term, collapse),
             })

@@ -84,7 +84,7 @@ pub struct Evaluation {
 pub(super) struct WeightedTerm {
     pub(super) name: String,
     /// γ of a variance hinge.
-    hinge: Option<f64>,
+    pub(super) hinge: Option<f64>,
     pub(super) weight: f64,
     pub(super) schedule: Option<WeightSchedule>,
     /// The argument that lets no gradient through.
@@ -242,8 +242,8 @@ impl Objective {
         if tensor.is_tracked() && weight != 0.0 {
             let mut found = (tensor * weight as f32).backward();
             gradients = OutputGradients {
-                embedding: inputs.gradients(&inputs.embedding, leaves.embedding, &mut found),
-                prediction: inputs.gradients(&inputs.prediction, leaves.prediction, &mut found),
+                embedding: input_gradients(&inputs.embedding, leaves.embedding, &mut found),
+                prediction: input_gradients(&inputs.prediction, leaves.prediction, &mut found),
             };
             if let Some(bad) = gradients.not_finite() {
                 return Err(not_finite(bad));
@@ -307,8 +307,8 @@ impl Objective {
 
     /// γ of the first weighted variance hinge.
     pub fn hinge(&self) -> Option<f64> {
-        let weighted = self.terms.iter().filter(|term| term.weight != 0.0);
-        weighted.filter_map(|term| term.hinge).next()
+        let mut weighted = self.terms.iter().filter(|term| term.weight != 0.0);
+        weighted.find_map(|term| term.hinge)
     }
 
     /// What the terms keep between steps, by term; that of the direction from b to a is `TERM.b-to-a`.
@@ -420,21 +420,20 @@ impl Inputs {
             target: both(&self.target, false),
         }
     }
+}
 
-    /// Gradients of what came in from those of the leaves.
-    fn gradients(
-        &self,
-        inputs: &[Option<Normalised>; 2],
-        leaves: [Option<Tensor<2>>; 2],
-        found: &mut Gradients,
-    ) -> [Option<Vec<f32>>; 2] {
-        let [a, b] = leaves;
-        let mut one = |input: &Option<Normalised>, leaf: Option<Tensor<2>>| {
-            let gradient = numbers(leaf?.grad_remove(found)?);
-            Some(input.as_ref()?.backward(gradient))
-        };
-        [one(&inputs[0], a), one(&inputs[1], b)]
-    }
+/// Gradients of what came in from those of the leaves.
+fn input_gradients(
+    inputs: &[Option<Normalised>; 2],
+    leaves: [Option<Tensor<2>>; 2],
+    found: &mut Gradients,
+) -> [Option<Vec<f32>>; 2] {
+    let [a, b] = leaves;
+    let mut one = |input: &Option<Normalised>, leaf: Option<Tensor<2>>| {
+        let gradient = numbers(leaf?.grad_remove(found)?);
+        Some(input.as_ref()?.backward(gradient))
+    };
+    [one(&inputs[0], a), one(&inputs[1], b)]
 }
 
 impl OutputGradients {

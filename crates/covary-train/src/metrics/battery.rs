@@ -242,6 +242,7 @@ fn declared_invariances_hold_and_the_others_do_not() {
         let (first, second) = (map(&first), map(&second));
         let view = |values| Embeddings::try_new(values, d).unwrap();
         let sample = Sample::try_from_views(view(&first), view(&second)).unwrap();
+        let sample = sample.try_with_augmented(view(&first), 4).unwrap();
         metric.compute(&sample).unwrap().unwrap()
     };
     for &metric in METRICS {

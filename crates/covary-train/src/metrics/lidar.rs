@@ -1,7 +1,7 @@
 //! LiDAR: the effective rank of linear discriminant analysis, `exp(-Σ p log p)` of the normalised eigenvalues of
 //! `Σ_w^-½ Σ_b Σ_w^-½`, where a class is one image and its samples are q augmented views of it.
 //!
-//! Thilak et al. 2023, eq. 1 to 4: Σ_b the covariance of the classes' means (divisor: classes), Σ_w the mean covariance within classes
+//! Thilak et al. 2023, eq. 1 to 4: `Σ_b` the covariance of the classes' means (divisor: classes), `Σ_w` the mean covariance within classes
 //! (divisor: classes times views) plus 1e-4 on its diagonal. Directions that vary more between views of an image than between images
 //! do not count, unlike in the other ranks. Undefined without augmented views.
 
@@ -70,7 +70,7 @@ impl CollapseMetric for Lidar {
     }
 }
 
-/// The classes' centred means, `[d, classes]`, and Σ_w + δ I.
+/// The classes' centred means, `[d, classes]`, and `Σ_w + δ I`.
 fn scatter(views: Embeddings<'_>, q: usize) -> (Mat<f64>, Mat<f64>) {
     let (d, classes) = (views.dimension(), views.rows() / q);
     let mut means = Mat::<f64>::zeros(d, classes);

@@ -5,7 +5,7 @@
 //! | the loss stands at its value at complete collapse, a closed form | a step with telemetry |
 //! | the batch's embeddings are all but the same | a step with telemetry |
 //! | the batch's embeddings differ along ever fewer directions | a step with telemetry |
-//! | the variance hinge is saturated: no dimension reaches γ | a step with telemetry |
+//! | the variance hinge is saturated: it costs what a constant would | a step with telemetry |
 //! | the output's BatchNorm hides a constant | a measurement in eval mode |
 //!
 //! Thresholds were set on runs with seeds 0 to 2 and scored on others (`results/alarms.md`).
@@ -24,8 +24,9 @@ const CLOSED_FORM_STD: f64 = 0.5;
 const CONSTANT_STD: f64 = 0.2;
 /// Participation ratio of the batch below which embeddings lie on about a line.
 const FEW_DIRECTIONS: f64 = 2.5;
-/// Share of dimensions below γ from which on the hinge is saturated.
-const SATURATED: f64 = 0.999;
+/// Share of a variance hinge's value at collapse from which on it is saturated. That all dimensions are below γ is no sign: in the first
+/// epochs of healthy runs they all are.
+const SATURATED: f64 = 0.95;
 /// Steps before which nothing but the first two signs counts: networks start with few directions and below the hinge.
 const EARLY: u64 = 50;
 /// Relative standard deviation before the output's normalisation below which, and behind it above which, that hides a constant.
@@ -92,9 +93,8 @@ impl Alarms {
             return Vec::new();
         };
         let mut seen = Vec::new();
-        if let Some(message) =
-            self.closed_form(&objective.describe(n, d, report.step), report, telemetry)
-        {
+        let descriptions = objective.describe(n, d, report.step);
+        if let Some(message) = self.closed_form(&descriptions, report, telemetry) {
             seen.push((AlarmKind::ClosedForm, message));
         }
         let spread = telemetry.embedding;
@@ -106,7 +106,8 @@ impl Alarms {
             seen.push((AlarmKind::Constant, message));
         }
         if report.step >= EARLY {
-            seen.extend(later_signs(telemetry));
+            seen.extend(few_directions(telemetry));
+            seen.extend(saturated_hinge(&descriptions, report, telemetry));
         }
         self.take_new(report.step, seen)
     }
@@ -166,21 +167,118 @@ impl Alarms {
     }
 }
 
-fn later_signs(telemetry: &Telemetry) -> Vec<(AlarmKind, String)> {
-    let mut seen = Vec::new();
+fn few_directions(telemetry: &Telemetry) -> Option<(AlarmKind, String)> {
     let directions = telemetry.embedding.participation_ratio;
-    if directions < FEW_DIRECTIONS {
+    (directions < FEW_DIRECTIONS).then(|| {
         let message = format!(
             "embeddings of the batch differ along few directions: participation ratio {directions:.2}"
         );
-        seen.push((AlarmKind::FewDirections, message));
+        (AlarmKind::FewDirections, message)
+    })
+}
+
+fn saturated_hinge(
+    descriptions: &[TermDescription],
+    report: &StepReport,
+    telemetry: &Telemetry,
+) -> Option<(AlarmKind, String)> {
+    let mut terms = descriptions.iter().zip(&report.evaluation.terms);
+    let (term, value) = terms.find(|(term, value)| {
+        let saturated = |collapsed| value.value >= SATURATED * collapsed;
+        term.hinge.is_some() && value.weight > 0.0 && term.collapsed.is_some_and(saturated)
+    })?;
+    let message = format!(
+        "the variance hinge is saturated: {} is {:.3}, at collapse it is {:.3}; {:.1} % of the dimensions are below gamma",
+        term.name,
+        value.value,
+        term.collapsed.unwrap_or(f64::NAN),
+        100.0 * telemetry.below_hinge.unwrap_or(f64::NAN)
+    );
+    Some((AlarmKind::SaturatedHinge, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::TrainConfig;
+    use crate::loss::{BranchOutputs, Evaluation};
+    use crate::trainer::telemetry::Spread;
+
+    const N: usize = 8;
+    const D: usize = 4;
+
+    fn watch(method: &str, losses: &[&[f32]], relative_std: f64) -> Vec<Alarm> {
+        let config = TrainConfig::resolve(method, &[]).expect("a preset");
+        let mut method = config.method_config();
+        method.target = crate::method::TargetConfig::default();
+        let mut objective = Objective::new(&method).expect("a loss");
+        let mut alarms = Alarms::default();
+        for (step, z) in losses.iter().enumerate() {
+            let outputs = BranchOutputs {
+                n: N,
+                d: D,
+                embedding: [Some(*z), Some(*z)],
+                prediction: [Some(*z), Some(*z)],
+                target: [None; 2],
+            };
+            let evaluation = objective.evaluate(&outputs, 0.0).expect("a value");
+            let report = report(step as u64 + 1, evaluation, relative_std);
+            alarms.observe(&objective, N, D, &report);
+        }
+        alarms.raised().to_vec()
     }
-    if let Some(share) = telemetry.below_hinge.filter(|share| *share >= SATURATED) {
-        let message = format!(
-            "the variance hinge is saturated: {:.1} % of the dimensions are below gamma",
-            100.0 * share
-        );
-        seen.push((AlarmKind::SaturatedHinge, message));
+
+    fn report(step: u64, evaluation: Evaluation, relative_std: f64) -> StepReport {
+        let spread = Spread {
+            relative_std,
+            participation_ratio: 4.0,
+        };
+        StepReport {
+            step,
+            lr: 0.1,
+            evaluation,
+            phases: crate::trainer::Phases::default(),
+            telemetry: Some(Telemetry {
+                terms: Vec::new(),
+                cosines: Vec::new(),
+                below_hinge: None,
+                embedding: spread,
+                representation: spread,
+            }),
+        }
     }
-    seen
+
+    fn spread() -> Vec<f32> {
+        (0..N * D).map(|i| ((i * 7919) % 13) as f32 - 6.0).collect()
+    }
+
+    #[test]
+    fn a_loss_at_its_collapsed_value_is_told_in_words() {
+        let constant = [0.5, -1.0, 2.0, 0.25].repeat(N);
+        for (method, value) in [("tico", "8 "), ("simsiam", "-1"), ("vicreg", "24.75")] {
+            let mut steps = vec![spread()];
+            steps.extend(vec![constant.clone(); 99]);
+            let steps: Vec<&[f32]> = steps.iter().map(Vec::as_slice).collect();
+            let raised = watch(method, &steps, 0.01);
+            let closed = raised.iter().find(|a| a.kind == AlarmKind::ClosedForm);
+            let closed = closed.unwrap_or_else(|| panic!("{method}: {raised:?}"));
+            assert!(
+                closed.message.contains("value at complete collapse"),
+                "{value}"
+            );
+            assert!(raised.iter().any(|a| a.kind == AlarmKind::Constant));
+            let hinge = raised.iter().any(|a| a.kind == AlarmKind::SaturatedHinge);
+            assert_eq!(hinge, method == "vicreg", "{method}");
+            let kinds = raised.iter().filter(|a| a.kind == AlarmKind::ClosedForm);
+            assert_eq!(kinds.count(), 1, "each kind once");
+        }
+    }
+
+    #[test]
+    fn spread_embeddings_raise_nothing() {
+        for method in ["tico", "simsiam", "vicreg", "byol", "barlow-twins"] {
+            let z = spread();
+            assert_eq!(watch(method, &vec![z.as_slice(); 80], 0.9), []);
+        }
+    }
 }

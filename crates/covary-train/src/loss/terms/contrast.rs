@@ -16,6 +16,7 @@ use super::moving_average::MovingAverage;
 /// The term.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub(super) struct Contrast {
     /// Decay of C, in [0, 1). Default 0.9.
     beta: f64,
