@@ -3,6 +3,7 @@
 One JSON line per event on stdout. Needs: torch torchvision lightly pyarrow pillow.
   python bench/peer.py --data data/cifar10 --method vicreg --width 16 --epochs 5
   python bench/peer.py --data data/cifar10 --bench 20            # throughput only: data, compute, end to end
+  python bench/peer.py --data data/cifar10 --bench 20 --only end_to_end   # or: inference (eval mode, normalised images in memory)
 Throughput is in source images per second (each image gives two views).
 """
 import argparse, copy, io, json, math, time
@@ -118,9 +119,10 @@ def main():
     A("--limit", type=int); A("--workers", type=int, default=2); A("--seed", type=int, default=0)
     A("--mode", default="f32", help="any of: f32, f32cl, bf16cl (cl = channels_last, bf16 = autocast)")
     A("--bench", type=int, default=0, help="measure this many steps instead of training")
+    A("--only", choices=["end_to_end", "inference"], help="of --bench, this alone")
     a = p.parse_args(); torch.manual_seed(a.seed); torch.set_num_threads(2)
     cl, bf = "cl" in a.mode, "bf16" in a.mode
-    imgs, ytr = load(a.data, "train", a.limit)
+    imgs, ytr = load(a.data, "train", 1000 if a.only == "inference" else a.limit)
     tf = VICRegTransform(input_size=32, cj_strength=1.0, cj_bright=0.4, cj_contrast=0.4, cj_sat=0.2, cj_hue=0.1,
                          min_scale=0.2, gaussian_blur=0.0, normalize={"mean": MEAN, "std": STD})
     dl = torch.utils.data.DataLoader(Views(imgs, tf), a.batch, shuffle=True, drop_last=True, num_workers=a.workers)
@@ -136,6 +138,17 @@ def main():
         opt.zero_grad(); loss.backward(); opt.step(); m.ema(0.996 if total == 1 else 1 - 0.004 * (math.cos(math.pi * n / total) + 1) / 2)
         return loss.item()
 
+    if a.only == "inference":
+        net = m.backbone.eval(); x = torch.randn(a.batch, 3, 32, 32)
+        x = x.contiguous(memory_format=torch.channels_last) if cl else x
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf):
+            net(x); t = time.time()
+            for _ in range(a.bench): net(x)
+        print(json.dumps({"inference_img_s": round(a.bench * a.batch / (time.time() - t), 1)})); return
+    if a.only == "end_to_end":
+        total, warm = 10**9, 1; it = iter(dl); step(*next(it), 1); t = time.time()
+        for _ in range(a.bench): step(*next(it), 1)
+        print(json.dumps({"end_to_end_img_s": round(a.bench * a.batch / (time.time() - t), 1)})); return
     if a.bench:
         it = iter(dl); x0, x1 = next(it); t = time.time(); n = 0
         for _ in range(a.bench): next(it); n += a.batch

@@ -39,6 +39,7 @@ enum Command {
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
+    covary_train::keep_freed_memory();
     let outcome = match Cli::parse().command {
         Command::Pretrain(command) => command.run(),
         Command::Probe(command) => command.run(),

@@ -1,20 +1,24 @@
-//! How fast a configuration trains on this machine: end to end, by phase of a step, augmentation alone, inference.
+//! How fast a configuration trains on this machine: end to end, by phase of a step, augmentation alone, inference, and each kernel at
+//! each layer's shape as a fraction of the processor's peak.
 //!
 //! Nothing is written. The first steps, which fill caches and buffers, are not counted.
 
 use std::time::Instant;
 
+use covary_kernels::{
+    ConvGeometry, Isa, KernelRates, Precision, convolution_rates, linear_rates, peak_gflops,
+};
 use serde::Serialize;
 
-use crate::evaluate::represent;
+use crate::config::TrainConfig;
 use crate::run::{Provenance, peak_memory_bytes};
-use crate::trainer::{Phases, TrainState};
+use crate::trainer::{Phases, TrainState, encoder_config, projector_config};
 use crate::{Pretraining, TrainError};
 
 /// Steps before the clock starts.
 const WARM_UP: u64 = 2;
-/// Images that inference is timed on, at most.
-const INFERRED: usize = 2048;
+/// Images that go through the encoder at once in inference, and how many times.
+const INFERRED: (usize, usize) = (256, 8);
 
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]
@@ -29,8 +33,12 @@ pub struct Speed {
     pub phases: Phases,
     /// Source images a second of augmentation alone, two views each.
     pub augment_images_per_s: f64,
-    /// Images a second through the encoder in eval mode, reading included.
+    /// Images a second through the encoder in eval mode, from normalised images in memory.
     pub inference_images_per_s: f64,
+    /// Peak of multiply-adds of all threads together, 10⁹ operations a second.
+    pub peak_gflops: f64,
+    /// Kernels by layer shape.
+    pub kernels: Vec<KernelSpeed>,
     /// Minor page faults a step.
     pub page_faults_per_step: Option<f64>,
     /// Largest resident memory of the process, bytes.
@@ -49,11 +57,28 @@ pub struct Speed {
     pub threads: usize,
 }
 
-/// Times `steps` training steps of a prepared run.
+/// A kernel at one layer's shape.
+#[derive(Debug, Clone, Serialize)]
+pub struct KernelSpeed {
+    /// Layer and shape.
+    pub shape: String,
+    /// `forward`, `weight gradient` or `input gradient`.
+    pub pass: &'static str,
+    /// 10⁹ operations a second.
+    pub gflops: f64,
+    /// Share of a peak measured just before.
+    pub fraction_of_peak: f64,
+}
+
+/// Times `steps` training steps of a prepared run, and each kernel by itself where asked for.
 ///
 /// # Errors
 /// As a training step.
-pub fn bench(pretraining: &mut Pretraining, steps: u64) -> Result<Speed, TrainError> {
+pub fn bench(
+    pretraining: &mut Pretraining,
+    steps: u64,
+    with_kernels: bool,
+) -> Result<Speed, TrainError> {
     let (config, engine, isa) = pretraining.parts();
     let (config, provenance) = (config.clone(), pretraining.provenance());
     let mut state = TrainState::new(&config, &engine, isa, pretraining.total_steps())?;
@@ -80,15 +105,13 @@ pub fn bench(pretraining: &mut Pretraining, steps: u64) -> Result<Speed, TrainEr
         .zip(page_faults())
         .map(|(before, after)| (after - before) as f64 / count);
 
-    let images: Vec<u32> = (0..pretraining.train_set().len().min(INFERRED) as u32).collect();
+    let inferred = INFERRED.0.min(2 * config.batch_size);
+    let images = &views[..inferred * config.augment.size.pow(2) * 3];
+    state.model.encoder.infer(images);
     let before = Instant::now();
-    represent(
-        &mut state.model.encoder,
-        pretraining.train_set(),
-        &config.augment,
-        Some(&images),
-    );
+    (0..INFERRED.1).for_each(|_| drop(state.model.encoder.infer(images)));
     let inference_s = before.elapsed().as_secs_f64();
+    let precision = config.precision.resolve(isa);
     phases.scale(1.0 / count);
     Ok(Speed {
         images_per_s: count * config.batch_size as f64 / seconds,
@@ -96,7 +119,13 @@ pub fn bench(pretraining: &mut Pretraining, steps: u64) -> Result<Speed, TrainEr
         augment_s: augment_s / count,
         phases,
         augment_images_per_s: count * config.batch_size as f64 / augment_s,
-        inference_images_per_s: images.len() as f64 / inference_s,
+        inference_images_per_s: (inferred * INFERRED.1) as f64 / inference_s,
+        peak_gflops: peak_gflops(isa, precision),
+        kernels: if with_kernels {
+            kernels(&config, isa, precision)?
+        } else {
+            Vec::new()
+        },
         page_faults_per_step,
         peak_memory_bytes: peak_memory_bytes(),
         steps,
@@ -106,6 +135,59 @@ pub fn bench(pretraining: &mut Pretraining, steps: u64) -> Result<Speed, TrainEr
         precision: provenance.precision,
         threads: Provenance::threads(),
     })
+}
+
+/// Rates of every distinct convolution of the encoder and of the projector's layers.
+fn kernels(
+    config: &TrainConfig,
+    isa: Isa,
+    precision: Precision,
+) -> Result<Vec<KernelSpeed>, TrainError> {
+    let mut found = Vec::new();
+    let mut add = |shape: String, rates: &dyn Fn() -> KernelRates| {
+        let peak = peak_gflops(isa, precision);
+        let rates = rates();
+        for (pass, gflops) in [
+            ("forward", rates.forward),
+            ("weight gradient", rates.weight_gradient),
+            ("input gradient", rates.input_gradient),
+        ] {
+            found.push(KernelSpeed {
+                shape: shape.clone(),
+                pass,
+                gflops,
+                fraction_of_peak: gflops / peak,
+            });
+        }
+    };
+    for geometry in encoder_config(config)?.convolutions() {
+        let ConvGeometry {
+            height,
+            width,
+            c_in,
+            c_out,
+            kernel,
+            stride,
+        } = geometry;
+        let shape = format!("{kernel}x{kernel}/{stride} {c_in} → {c_out}, {height}x{width}");
+        add(shape, &|| {
+            convolution_rates(isa, precision, geometry, config.batch_size)
+        });
+    }
+    let mut sizes: Vec<[usize; 2]> = Vec::new();
+    for pair in projector_config(config).sizes.windows(2) {
+        if !sizes.contains(&[pair[0], pair[1]]) {
+            sizes.push([pair[0], pair[1]]);
+        }
+    }
+    for [inputs, outputs] in sizes {
+        let rows = 2 * config.batch_size;
+        add(
+            format!("linear {inputs} → {outputs}, {rows} rows"),
+            &|| linear_rates(isa, precision, rows, inputs, outputs),
+        );
+    }
+    Ok(found)
 }
 
 /// Minor page faults of this process so far (`minflt` of `/proc/self/stat`), where the system tells.

@@ -21,8 +21,8 @@ mod result;
 pub mod run;
 pub mod trainer;
 
-pub use bench::{Speed, bench};
-pub use covary_kernels::Isa;
+pub use bench::{KernelSpeed, Speed, bench};
+pub use covary_kernels::{Isa, keep_freed_memory};
 pub use diagnose::{diagnose_matrix, diagnose_run};
 pub use embeddings::{EmbeddingError, Embeddings, Matrix, MatrixError};
 pub use error::TrainError;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use covary_train::config::TrainConfig;
-use covary_train::{Pretraining, bench};
+use covary_train::{KernelSpeed, Pretraining, bench};
 
 use crate::output::{Table, line, say};
 
-/// Time training steps: end to end, by phase, augmentation alone, inference. Nothing is written.
+/// Time training steps: end to end, by phase, augmentation alone, inference, each kernel. Nothing is written.
 #[derive(Args)]
 pub(crate) struct Bench {
     /// A recipe or the path of a TOML file.
@@ -21,6 +21,9 @@ pub(crate) struct Bench {
     /// Steps to time, after two that are not.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
+    /// Leave the kernels by layer shape out.
+    #[arg(long)]
+    no_kernels: bool,
     /// Print one JSON object as the last line of stdout.
     #[arg(long)]
     json: bool,
@@ -33,7 +36,13 @@ impl Bench {
             .num_threads(config.threads)
             .build()
             .context("starting the threads")?;
-        let speed = pool.install(|| bench(&mut Pretraining::prepare(config)?, self.steps))?;
+        let speed = pool.install(|| {
+            bench(
+                &mut Pretraining::prepare(config)?,
+                self.steps,
+                !self.no_kernels,
+            )
+        })?;
         say(&format!(
             "\n{:.0} source images/s end to end: {} steps of {} images, {}, {}, {} threads, {}\n",
             speed.images_per_s,
@@ -53,6 +62,7 @@ impl Bench {
             ("backward", phases.backward_s),
             ("optimizer", phases.optimizer_s),
             ("target", phases.target_s),
+            ("telemetry", phases.telemetry_s),
             ("step", speed.step_s),
         ] {
             let share = 100.0 * seconds / speed.step_s;
@@ -74,9 +84,42 @@ impl Bench {
             "  augmentation alone {:.0} source images/s, inference {:.0} images/s, peak memory {memory}, page faults a step {faults}",
             speed.augment_images_per_s, speed.inference_images_per_s
         ));
+        if !self.no_kernels {
+            say(&format!(
+                "\nKernels at {} images a view, share of the peak of {:.0} GFLOP/s\n\n{}",
+                speed.batch_size,
+                speed.peak_gflops,
+                kernels(&speed.kernels)
+            ));
+        }
         if self.json {
             line(&serde_json::to_string(&speed)?);
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn kernels(kernels: &[KernelSpeed]) -> String {
+    let mut table = Table::new(&[
+        "shape",
+        "forward",
+        "weight gradient",
+        "input gradient",
+        "GFLOP/s",
+    ]);
+    for passes in kernels.chunks(3) {
+        let mut row = vec![passes[0].shape.clone()];
+        row.extend(
+            passes
+                .iter()
+                .map(|pass| format!("{:.0} %", 100.0 * pass.fraction_of_peak)),
+        );
+        let rates: Vec<String> = passes
+            .iter()
+            .map(|pass| format!("{:.0}", pass.gflops))
+            .collect();
+        row.push(rates.join(" / "));
+        table.row(row);
+    }
+    table.render()
 }

@@ -14,6 +14,7 @@ use covary_nn::EngineConfig;
 
 pub use alarm::{Alarm, AlarmKind, Alarms};
 pub use model::{Model, Target};
+pub(crate) use model::{encoder_config, projector_config};
 pub use step::{Phases, StepReport};
 pub use telemetry::{Spread, Telemetry, TermTelemetry};
 pub use train::{Event, Outcome, Progress, train};

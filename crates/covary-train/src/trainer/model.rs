@@ -172,7 +172,7 @@ impl Part {
     }
 }
 
-fn encoder_config(config: &TrainConfig) -> Result<ResNetConfig, TrainError> {
+pub(crate) fn encoder_config(config: &TrainConfig) -> Result<ResNetConfig, TrainError> {
     let side = config.augment.size;
     Ok(ResNetConfig::named(
         &config.encoder.name,
@@ -182,7 +182,7 @@ fn encoder_config(config: &TrainConfig) -> Result<ResNetConfig, TrainError> {
     )?)
 }
 
-fn projector_config(config: &TrainConfig) -> MlpConfig {
+pub(crate) fn projector_config(config: &TrainConfig) -> MlpConfig {
     let projector = &config.projector;
     let mut sizes = vec![8 * config.encoder.width];
     sizes.extend(std::iter::repeat_n(projector.hidden, projector.layers - 1));

@@ -5,6 +5,8 @@
 pub(crate) mod burn;
 pub(crate) mod kernels;
 
+use covary_kernels::ConvGeometry;
+
 use crate::{Layout, NnError};
 
 /// Sizes of a ResNet.
@@ -54,6 +56,31 @@ impl ResNetConfig {
     /// Width of the representation.
     pub fn features(&self) -> usize {
         8 * self.width
+    }
+
+    /// The distinct convolutions, from the images on.
+    pub fn convolutions(&self) -> Vec<ConvGeometry> {
+        let (mut height, mut width, mut c_in) = (self.rows, self.columns, self.width);
+        let geometry = |height, width, c_in, c_out, kernel, stride| ConvGeometry {
+            height,
+            width,
+            c_in,
+            c_out,
+            kernel,
+            stride,
+        };
+        let mut found = vec![geometry(height, width, 3, c_in, 3, 1)];
+        for stage in 0..self.blocks.len() {
+            let c_out = self.width << stage;
+            if stage > 0 {
+                found.push(geometry(height, width, c_in, c_out, 3, 2));
+                found.push(geometry(height, width, c_in, c_out, 1, 2));
+                (height, width) = (height.div_ceil(2), width.div_ceil(2));
+            }
+            found.push(geometry(height, width, c_out, c_out, 3, 1));
+            c_in = c_out;
+        }
+        found
     }
 
     /// Layouts of parameters and running statistics.
