@@ -70,23 +70,26 @@ def run(binary, out, name, seed):
 
 def sweep(out, rows):
     """What thresholds on the batch's spread would have done on the seeds that they were set on."""
-    print("| relative std below | participation ratio below | collapsed runs warned | healthy runs warned |\n|---|---|---|---|")
-    for std in (0.1, 0.2, 0.3, 0.4):
-        for ratio in (1.5, 2.0, 2.5, 3.0, 4.0):
-            hits = {True: [0, 0], False: [0, 0]}
-            for row in rows:
-                folder = out / f"{row['configuration'].replace(' ', '-')}-{row['seed']}"
-                seen = any(
-                    step["batch_z/relative_std"] < std
-                    or (step["step"] >= 50 and step["batch_z/participation_ratio"] < ratio)
-                    for step in lines(folder / "steps.jsonl")
-                    if "batch_z/relative_std" in step
-                )
-                count = hits[row["outcome_z"] != "healthy"]
-                count[0] += seen
-                count[1] += 1
-            collapsed, healthy = hits[True], hits[False]
-            print(f"| {std} | {ratio} | {collapsed[0]} of {collapsed[1]} | {healthy[0]} of {healthy[1]} |")
+    print("| relative std below | participation ratio below | from step | collapsed runs warned | healthy runs warned |\n|---|---|---|---|---|")
+    logs = {}
+    for row in rows:
+        folder = out / f"{row['configuration'].replace(' ', '-')}-{row['seed']}"
+        logs[row["configuration"], row["seed"]] = [step for step in lines(folder / "steps.jsonl") if "batch_z/relative_std" in step]
+    for std in (0.1, 0.15, 0.2, 0.3):
+        for ratio in (0, 1.2, 1.5, 2.0, 2.5):
+            for start in (50, 100, 150):
+                hits = {True: [0, 0], False: [0, 0]}
+                for row in rows:
+                    seen = any(
+                        step["batch_z/relative_std"] < std
+                        or (step["step"] >= start and step["batch_z/participation_ratio"] < ratio)
+                        for step in logs[row["configuration"], row["seed"]]
+                    )
+                    count = hits[row["outcome_z"] != "healthy"]
+                    count[0] += seen
+                    count[1] += 1
+                collapsed, healthy = hits[True], hits[False]
+                print(f"| {std} | {ratio} | {start} | {collapsed[0]} of {collapsed[1]} | {healthy[0]} of {healthy[1]} |")
 
 
 def table(rows):

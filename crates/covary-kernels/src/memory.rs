@@ -17,6 +17,8 @@ mod glibc {
     const M_TRIM_THRESHOLD: c_int = -1;
     /// Blocks that may be mapped by themselves, which are unmapped when freed.
     const M_MMAP_MAX: c_int = -4;
+    /// Heaps; those besides the first are unmapped when all in them is freed.
+    const M_ARENA_MAX: c_int = -8;
 
     unsafe extern "C" {
         safe fn mallopt(parameter: c_int, value: c_int) -> c_int;
@@ -24,6 +26,7 @@ mod glibc {
 
     pub(super) fn keep() {
         mallopt(M_MMAP_MAX, 0);
+        mallopt(M_ARENA_MAX, 1);
         mallopt(M_TRIM_THRESHOLD, c_int::MAX);
     }
 }

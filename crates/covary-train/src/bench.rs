@@ -53,6 +53,8 @@ pub struct Speed {
     pub isa: String,
     /// Precision.
     pub precision: String,
+    /// What the networks ran on.
+    pub device: String,
     /// Threads.
     pub threads: usize,
 }
@@ -111,7 +113,7 @@ pub fn bench(
     let before = Instant::now();
     (0..INFERRED.1).for_each(|_| drop(state.model.encoder.infer(images)));
     let inference_s = before.elapsed().as_secs_f64();
-    let precision = config.precision.resolve(isa);
+    let precision = config.device.precision(config.precision, isa);
     phases.scale(1.0 / count);
     Ok(Speed {
         images_per_s: count * config.batch_size as f64 / seconds,
@@ -133,6 +135,7 @@ pub fn bench(
         cpu: provenance.cpu,
         isa: provenance.isa,
         precision: provenance.precision,
+        device: provenance.device,
         threads: Provenance::threads(),
     })
 }

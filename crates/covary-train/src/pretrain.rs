@@ -77,7 +77,7 @@ impl Pretraining {
             });
         }
         Ok(Self {
-            precision: config.precision.resolve(isa),
+            precision: config.device.precision(config.precision, isa),
             config,
             isa,
             train,
@@ -126,7 +126,7 @@ impl Pretraining {
             Precision::F32 => "f32",
             Precision::Bf16 => "bf16",
         };
-        Provenance::collect(self.isa.name(), precision)
+        Provenance::collect(self.isa.name(), precision, self.config.device.name())
     }
 
     /// The data that encoders are scored on, where there are labels and a test set.
@@ -139,10 +139,8 @@ impl Pretraining {
     }
 
     fn engine(&self) -> EngineConfig {
-        EngineConfig::Kernels {
-            isa: self.isa,
-            precision: self.precision,
-        }
+        let engine = self.config.device.engine(self.isa, self.precision);
+        engine.expect("a configuration names a device of this build")
     }
 
     /// Trains in a new folder, or goes on in that of an earlier run of the same configuration, and scores the encoder.

@@ -18,6 +18,9 @@ pub(crate) struct Bench {
     /// Change one key, as in `covary pretrain`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// What the networks run on, as `--set device=`: cpu (this project's kernels), or Burn's operations on flex, wgpu or cuda.
+    #[arg(long)]
+    device: Option<String>,
     /// Steps to time, after two that are not.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
@@ -31,7 +34,9 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let config = TrainConfig::resolve(&self.recipe, &self.set)?;
+        let mut set = self.set;
+        set.extend(self.device.map(|device| format!("device={device}")));
+        let config = TrainConfig::resolve(&self.recipe, &set)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads)
             .build()
@@ -48,7 +53,11 @@ impl Bench {
             speed.images_per_s,
             speed.steps,
             speed.batch_size,
-            speed.isa,
+            if speed.device == "cpu" {
+                &speed.isa
+            } else {
+                &speed.device
+            },
             speed.precision,
             speed.threads,
             speed.cpu

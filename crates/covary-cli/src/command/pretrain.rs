@@ -28,6 +28,9 @@ pub(crate) struct Pretrain {
     /// Change one key, for example `--set optimizer.lr=3e-3`; may be given many times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// What the networks run on, as `--set device=`: cpu (this project's kernels), or Burn's operations on flex, wgpu or cuda.
+    #[arg(long)]
+    device: Option<String>,
     /// Folder of the run. Default: runs/METHOD-DATE-TIME.
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
@@ -68,7 +71,9 @@ impl Pretrain {
             Some(path) if path.is_file() => path.display().to_string(),
             _ => self.recipe.clone(),
         };
-        Ok(TrainConfig::resolve(&recipe, &self.set)?)
+        let mut set = self.set.clone();
+        set.extend(self.device.iter().map(|device| format!("device={device}")));
+        Ok(TrainConfig::resolve(&recipe, &set)?)
     }
 
     fn train(&self, config: &TrainConfig) -> Result<ExitCode> {

@@ -4,6 +4,7 @@
 //! `method` names, the recipe or file, the overrides. What results is checked as a whole and written into the run's folder; it runs as
 //! it stands.
 
+mod device;
 mod layers;
 mod validate;
 
@@ -12,6 +13,7 @@ use covary_kernels::{Isa, Precision};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+pub use device::DeviceChoice;
 pub(crate) use layers::overlay;
 pub use layers::{RECIPES, differences};
 pub(crate) use validate::nearest;
@@ -39,6 +41,8 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Operand and storage precision of the networks.
     pub precision: PrecisionChoice,
+    /// What the networks run on.
+    pub device: DeviceChoice,
     /// Threads, 0 for as many as there are cores.
     pub threads: usize,
     /// Whether the encoder is scored on the test set at the end.

@@ -127,6 +127,9 @@ pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainE
         .optimizer
         .validate()
         .map_err(|error| bad(&format!("optimizer.{}", error.key()), &error))?;
+    if let Some((key, reason)) = config.device.refusal(config.precision) {
+        return Err(bad(key, &reason));
+    }
     let projector = &config.projector;
     if config.embedding.normalise == Normalise::Whiten && config.batch_size <= projector.dim {
         let reason = format!(

@@ -17,6 +17,8 @@ pub struct Provenance {
     pub isa: String,
     /// Precision that `auto` resolved to.
     pub precision: String,
+    /// What the networks ran on.
+    pub device: String,
     /// Threads of the pool.
     pub threads: usize,
     /// Memory of the machine, bytes.
@@ -32,7 +34,7 @@ impl Provenance {
     }
 
     /// Collects it for a run about to start.
-    pub fn collect(isa: &str, precision: &str) -> Self {
+    pub fn collect(isa: &str, precision: &str, device: &str) -> Self {
         let system = sysinfo::System::new().map(|mut system| {
             let () = system.refresh_cpu_all();
             let () = system.refresh_memory();
@@ -49,6 +51,7 @@ impl Provenance {
             cpu: cpu.unwrap_or_else(|| "unknown".into()),
             isa: isa.into(),
             precision: precision.into(),
+            device: device.into(),
             threads: Self::threads(),
             memory_bytes: system.map_or(0, |system| system.total_memory()),
             started_unix_s: unix_seconds(),

@@ -21,14 +21,14 @@ const AT_CLOSED_FORM: f64 = 0.01;
 /// Relative standard deviation of the batch below which a loss at its collapsed value means collapse.
 const CLOSED_FORM_STD: f64 = 0.5;
 /// Relative standard deviation of the batch below which embeddings are all but the same.
-const CONSTANT_STD: f64 = 0.2;
+const CONSTANT_STD: f64 = 0.35;
 /// Participation ratio of the batch below which embeddings lie on about a line.
-const FEW_DIRECTIONS: f64 = 2.5;
+const FEW_DIRECTIONS: f64 = 1.3;
 /// Share of a variance hinge's value at collapse from which on it is saturated. That all dimensions are below γ is no sign: in the first
 /// epochs of healthy runs they all are.
 const SATURATED: f64 = 0.95;
 /// Steps before which nothing but the first two signs counts: networks start with few directions and below the hinge.
-const EARLY: u64 = 50;
+const EARLY: u64 = 20;
 /// Relative standard deviation before the output's normalisation below which, and behind it above which, that hides a constant.
 const MASKED: (f64, f64) = (0.1, 0.5);
 

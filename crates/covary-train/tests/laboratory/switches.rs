@@ -1,9 +1,8 @@
 //! Switches of the techniques: what they do, and which combinations are refused.
 
-use covary_kernels::Isa;
-use covary_nn::EngineConfig;
+use covary_kernels::{Isa, Precision};
 use covary_train::TrainError;
-use covary_train::config::TrainConfig;
+use covary_train::config::{DeviceChoice, TrainConfig};
 use covary_train::loss::{BranchOutputs, Objective};
 use covary_train::trainer::TrainState;
 
@@ -158,11 +157,12 @@ fn small(method: &str, rest: &str) -> String {
 }
 
 fn state(text: &str) -> TrainState {
+    state_on(DeviceChoice::Cpu, text)
+}
+
+fn state_on(device: DeviceChoice, text: &str) -> TrainState {
     let isa = Isa::choose(None).unwrap();
-    let engine = EngineConfig::Kernels {
-        isa,
-        precision: covary_kernels::Precision::F32,
-    };
+    let engine = device.engine(isa, Precision::F32).unwrap();
     TrainState::new(&config(text), &engine, isa, 10).unwrap()
 }
 
@@ -252,4 +252,44 @@ fn embeddings_are_judged_before_the_normalisation_of_the_output() {
             "{i}: {expected} {normalised}"
         );
     }
+}
+
+#[test]
+fn burn_s_operations_train_as_the_kernels_do() {
+    for method in ["vicreg", "byol"] {
+        let text = small(method, "");
+        let mut states =
+            [DeviceChoice::Cpu, DeviceChoice::Flex].map(|device| state_on(device, &text));
+        for step in 0..3 {
+            let [kernels, burn] = states.each_mut().map(|state| {
+                state
+                    .train_step(&views(step), true)
+                    .unwrap()
+                    .evaluation
+                    .total
+            });
+            let off = (kernels - burn).abs() / kernels.abs();
+            assert!(off < 1e-3, "{method}, step {step}: {kernels} and {burn}");
+        }
+    }
+}
+
+#[test]
+fn devices_that_cannot_do_what_is_asked_are_refused() {
+    let refused = |text: &str| {
+        let error = TrainConfig::parse("test", text).unwrap_err();
+        let TrainError::BadValue { key, reason, .. } = error else {
+            panic!("{text}: {error}")
+        };
+        (key, reason)
+    };
+    let (key, reason) = refused("device = \"flex\"\nprecision = \"bf16\"");
+    assert_eq!(key, "precision");
+    assert!(reason.contains("f32"), "{reason}");
+    if !cfg!(feature = "wgpu") {
+        let (key, reason) = refused("device = \"wgpu\"");
+        assert_eq!(key, "device");
+        assert!(reason.contains("--features wgpu"), "{reason}");
+    }
+    assert_eq!(refused("device = \"tpu\"").0, "device");
 }
