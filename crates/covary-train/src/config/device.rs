@@ -52,8 +52,10 @@ impl DeviceChoice {
             ))),
             #[cfg(feature = "cuda")]
             Self::Cuda => Some(EngineConfig::Burn(Device::cuda(0))),
-            #[allow(unreachable_patterns, reason = "features decide which are left")]
-            _ => None,
+            #[cfg(not(feature = "wgpu"))]
+            Self::Wgpu => None,
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda => None,
         }
     }
 

@@ -1,6 +1,8 @@
 //! The program itself, as a user runs it: what it prints, what it refuses, what a kill leaves.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod laboratory;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
