@@ -100,8 +100,9 @@ def table(rows):
         "(thresholds were set on seeds 0 to 2). The outcome is measured every 25 steps on 5,000 clean training images, before any "
         "normalisation of the projector's output; a run collapsed if its last measurement says so. `python results/alarms.py` makes "
         "this table.\n\n"
-        "| configuration | n | complete | dimensional | healthy | warned | outcome began at step | first sign at step | kNN on h, first to last |\n"
-        "|---|---|---|---|---|---|---|---|---|\n"
+        "| configuration | n | complete | dimensional | healthy | warned | outcome began at step | first sign at step | relative std of z "
+        "| participation ratio of z | kNN on h, first to last |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|\n"
     )
     span = lambda values: f"{min(values)}–{max(values)}" if values else "–"
     for name in RUNS:
@@ -113,6 +114,8 @@ def table(rows):
             f"| {sum(bool(row['signs']) for row in of)} "
             f"| {span([row['collapse_step'] for row in of if row['collapse_step'] is not None])} "
             f"| {span([row['first_sign'] for row in of if row['first_sign'] is not None])} "
+            f"| {span([round(row['relative_std_z'], 2) for row in of])} "
+            f"| {span([round(row['participation_ratio_z'], 1) for row in of])} "
             f"| {100 * mean('knn_h_first'):.1f} to {100 * mean('knn_h_last'):.1f} % |\n"
         )
     collapsed = [row for row in scored if row["outcome_z"] != "healthy"]
@@ -120,7 +123,12 @@ def table(rows):
     warned = [row for row in collapsed if row["signs"]]
     leads = sorted(row["lead"] for row in warned if row["lead"] is not None)
     text += f"\nSensitivity: {len(warned)} of {len(collapsed)} collapsed runs were warned. "
-    text += f"False alarms: {sum(bool(row['signs']) for row in healthy)} of {len(healthy)} healthy runs. "
+    reference = [row for row in healthy if row["configuration"] in list(RUNS)[:5]]
+    text += (
+        f"False alarms: {sum(bool(row['signs']) for row in healthy)} of {len(healthy)} runs that the outcome calls healthy; of the "
+        f"reference presets {sum(bool(row['signs']) for row in reference)} of {len(reference)}. The outcome is a rule with a threshold: "
+        "a relative std just above 0.1 counts as healthy, whatever kNN on h says beside it. "
+    )
     if leads:
         text += (
             f"Lead of the first sign over the step from which on every measurement found a collapse: median {leads[len(leads) // 2]} "
