@@ -75,9 +75,9 @@ def sweep(out, rows):
     for row in rows:
         folder = out / f"{row['configuration'].replace(' ', '-')}-{row['seed']}"
         logs[row["configuration"], row["seed"]] = [step for step in lines(folder / "steps.jsonl") if "batch_z/relative_std" in step]
-    for std in (0.1, 0.15, 0.2, 0.3):
-        for ratio in (0, 1.2, 1.5, 2.0, 2.5):
-            for start in (50, 100, 150):
+    for std in (0.1, 0.2, 0.35, 0.5):
+        for ratio in (0, 1.3, 1.5, 2.0, 2.5):
+            for start in (20, 50, 100):
                 hits = {True: [0, 0], False: [0, 0]}
                 for row in rows:
                     seen = any(
