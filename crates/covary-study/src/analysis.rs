@@ -1,0 +1,289 @@
+//! The answer of a study: each arm in numbers, differences to the base, what the study could see, expectations, factorials, margins.
+//!
+//! A variant that lost a run (collapse or divergence) has a rate and its survivors' mean, and no effect: the survivors are a selection.
+
+use serde::Serialize;
+
+use crate::contrast::contrasts;
+use crate::statistics::{
+    Additive, AdditiveEffect, Paired, TwoByTwo, additive, detectable_difference, paired, two_by_two,
+};
+use crate::{ArmSummary, ContrastResult, FactorialArms, MarginMap, RunState, Score, Study};
+
+/// Numbers of seeds that power is stated for, beside the study's own.
+const SEEDS: [usize; 4] = [3, 5, 10, 20];
+
+/// What a change did to a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The simultaneous interval lies above 0.
+    Higher,
+    /// It lies below 0.
+    Lower,
+    /// It holds 0.
+    Unresolved,
+    /// A run of the variant was lost.
+    Lost,
+    /// Runs are missing, of the variant or of the base.
+    Incomplete,
+}
+
+/// A variant's difference to the base.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Effect {
+    /// Index of the arm.
+    pub arm: usize,
+    /// Its name.
+    pub name: String,
+    /// Paired t over the seeds that both have and neither lost; none where the variant lost a run.
+    pub paired: Option<Paired>,
+    /// Additive model with pooled residuals.
+    pub pooled: Option<AdditiveEffect>,
+    /// What it did.
+    pub direction: Direction,
+}
+
+/// Differences of one score.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Effects {
+    /// The score.
+    pub score: Score,
+    /// Variants, as in the plan.
+    pub variants: Vec<Effect>,
+    /// The additive model of base and variants without a lost run.
+    pub model: Option<Additive>,
+    /// Share of the variance of differences that pairing by seed removed, over all of them.
+    pub pairing_removed: Option<f64>,
+    /// What numbers of seeds can see.
+    pub power: Vec<PowerRow>,
+}
+
+/// What a number of seeds can see.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PowerRow {
+    /// Seeds.
+    pub seeds: usize,
+    /// Difference found with a chance of 80 %, level 5 %, one comparison.
+    pub detectable: f64,
+}
+
+/// A factorial's effects.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FactorialResult {
+    /// Its name.
+    pub name: String,
+    /// Levels of the first factor.
+    pub a: [String; 2],
+    /// Levels of the second.
+    pub b: [String; 2],
+    /// Arms of the cells: `cells[a][b]`.
+    pub cells: [[usize; 2]; 2],
+    /// Effects on linear accuracy; none where a cell lost a run or has one missing.
+    pub effects: Option<TwoByTwo>,
+}
+
+/// The answer of a study.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Analysis {
+    /// Title of the plan.
+    pub title: String,
+    /// Seeds.
+    pub seeds: Vec<u64>,
+    /// All arms.
+    pub arms: Vec<ArmSummary>,
+    /// Differences to the base, linear accuracy first; none in a study of margins.
+    pub effects: Vec<Effects>,
+    /// Expectations.
+    pub contrasts: Vec<ContrastResult>,
+    /// Factorials.
+    pub factorials: Vec<FactorialResult>,
+    /// Maps of a study of margins.
+    pub margins: Vec<MarginMap>,
+    /// What a reader should know before trusting it.
+    pub warnings: Vec<String>,
+    /// The answer in a sentence or two.
+    pub answer: String,
+}
+
+impl Analysis {
+    /// Analyses what a study has so far.
+    pub fn of(study: &Study) -> Self {
+        let design = &study.design;
+        let arms: Vec<_> = design
+            .arms
+            .iter()
+            .map(|arm| ArmSummary::new(arm, study))
+            .collect();
+        let effects = if design.maps.is_empty() {
+            Score::ALL
+                .map(|score| effects(score, &design.variants, &arms))
+                .into()
+        } else {
+            Vec::new()
+        };
+        let mut analysis = Self {
+            title: design.plan.title.clone(),
+            seeds: design.plan.seeds.clone(),
+            contrasts: contrasts(design, &arms),
+            factorials: design
+                .factorials
+                .iter()
+                .map(|f| factorial(f, &arms))
+                .collect(),
+            margins: design
+                .maps
+                .iter()
+                .map(|map| MarginMap::new(map, &arms))
+                .collect(),
+            warnings: warnings(study),
+            answer: String::new(),
+            effects,
+            arms,
+        };
+        analysis.answer = crate::answer::answer(&analysis, study);
+        analysis
+    }
+}
+
+fn effects(score: Score, variants: &[usize], arms: &[ArmSummary]) -> Effects {
+    let base = arms[0].complete(score);
+    let complete: Vec<(usize, Vec<f64>)> = variants
+        .iter()
+        .filter_map(|&arm| Some((arm, arms[arm].complete(score)?)))
+        .collect();
+    let rows = base
+        .iter()
+        .cloned()
+        .chain(complete.iter().map(|(_, row)| row.clone()));
+    let model = base
+        .as_ref()
+        .and_then(|_| additive(&rows.collect::<Vec<_>>()));
+    let pooled = |arm: usize| {
+        let place = complete.iter().position(|(index, _)| *index == arm)?;
+        Some(model.as_ref()?.effects[place])
+    };
+    let variants: Vec<Effect> = variants
+        .iter()
+        .map(|&arm| {
+            let (paired, pooled) = (paired_with_base(score, &arms[arm], &arms[0]), pooled(arm));
+            Effect {
+                arm,
+                name: arms[arm].name.clone(),
+                paired,
+                pooled,
+                direction: match pooled {
+                    _ if arms[arm].lost.k > 0 => Direction::Lost,
+                    None => Direction::Incomplete,
+                    Some(effect) if effect.difference.low > 0.0 => Direction::Higher,
+                    Some(effect) if effect.difference.high < 0.0 => Direction::Lower,
+                    Some(_) => Direction::Unresolved,
+                },
+            }
+        })
+        .collect();
+    let pairs = || variants.iter().filter_map(|effect| effect.paired);
+    let apart: f64 = pairs().map(|paired| paired.sum_of_variances).sum();
+    let together: f64 = pairs().map(|paired| paired.variance_of_difference).sum();
+    Effects {
+        score,
+        pairing_removed: (apart > 0.0).then(|| 1.0 - together / apart),
+        power: model.as_ref().map_or_else(Vec::new, power),
+        variants,
+        model,
+    }
+}
+
+fn paired_with_base(score: Score, variant: &ArmSummary, base: &ArmSummary) -> Option<Paired> {
+    if variant.lost.k > 0 || base.lost.k > 0 {
+        return None;
+    }
+    let pairs = variant.runs.iter().zip(&base.runs);
+    let ended = pairs.filter(|(v, b)| v.state.has_ended() && b.state.has_ended());
+    let scores: Option<Vec<_>> = ended
+        .map(|(v, b)| v.score(score).zip(b.score(score)))
+        .collect();
+    let (left, right): (Vec<_>, Vec<_>) = scores?.into_iter().unzip();
+    paired(&left, &right)
+}
+
+/// With another number of seeds the noise would be known with other degrees of freedom.
+fn power(model: &Additive) -> Vec<PowerRow> {
+    let variants = model.effects.len();
+    let mut seeds = vec![model.seeds];
+    seeds.extend(SEEDS);
+    seeds.sort_unstable();
+    seeds.dedup();
+    let row = |seeds: usize| {
+        let standard_error = model.sigma * (2.0 / seeds as f64).sqrt();
+        PowerRow {
+            seeds,
+            detectable: detectable_difference(standard_error, (variants * (seeds - 1)) as f64),
+        }
+    };
+    seeds.into_iter().map(row).collect()
+}
+
+fn factorial(factorial: &FactorialArms, arms: &[ArmSummary]) -> FactorialResult {
+    let complete = |a: usize, b: usize| arms[factorial.cells[a][b]].complete(Score::Linear);
+    let effects = || {
+        let cells = [
+            [complete(0, 0)?, complete(0, 1)?],
+            [complete(1, 0)?, complete(1, 1)?],
+        ];
+        two_by_two(&cells)
+    };
+    FactorialResult {
+        name: factorial.name.clone(),
+        a: factorial.a.clone(),
+        b: factorial.b.clone(),
+        cells: factorial.cells,
+        effects: effects(),
+    }
+}
+
+fn warnings(study: &Study) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (key, what) in [
+        ("commit", "commits of the program"),
+        ("precision", "precisions"),
+        ("isa", "instruction sets"),
+        ("cpu", "processors"),
+    ] {
+        let mut values: Vec<_> = study
+            .records()
+            .filter_map(|record| record.provenance.get(key)?.as_str())
+            .collect();
+        values.sort_unstable();
+        values.dedup();
+        if values.len() > 1 {
+            warnings.push(format!(
+                "the runs were made by different {what}: {}",
+                values.join(", ")
+            ));
+        }
+    }
+    let count = |state: RunState| {
+        let runs = study.design.runs();
+        runs.iter()
+            .filter(|(_, run)| study.state(&run.key) == state)
+            .count()
+    };
+    for (state, what) in [
+        (RunState::Missing, "not begun"),
+        (RunState::Unfinished, "unfinished"),
+        (
+            RunState::Failed,
+            "ended without a result, see the logs beside the runs' folders",
+        ),
+    ] {
+        let runs = count(state);
+        if runs > 0 {
+            warnings.push(format!(
+                "{what}: {runs} of {} runs",
+                study.design.runs().len()
+            ));
+        }
+    }
+    warnings
+}

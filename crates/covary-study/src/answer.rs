@@ -1,0 +1,104 @@
+//! The answer of a study in a sentence or two.
+
+use crate::analysis::{Analysis, Direction};
+use crate::{MarginMap, Score, Study};
+
+pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
+    let ended = analysis.arms.iter().any(|arm| arm.lost.n > 0);
+    if !ended {
+        return "No run has ended yet.".into();
+    }
+    if !analysis.margins.is_empty() {
+        return of_margins(&analysis.margins);
+    }
+    let linear = analysis
+        .effects
+        .iter()
+        .find(|effects| effects.score == Score::Linear);
+    let Some(effects) = linear else {
+        return String::new();
+    };
+    let named = |direction: Direction| -> Vec<String> {
+        let of = effects
+            .variants
+            .iter()
+            .filter(|effect| effect.direction == direction);
+        of.map(|effect| {
+            let lost = analysis.arms[effect.arm].lost;
+            effect.pooled.map_or_else(
+                || format!("{} ({} of {} runs)", effect.name, lost.k, lost.n),
+                |pooled| format!("{} ({:+.1})", effect.name, 100.0 * pooled.difference.value),
+            )
+        })
+        .collect()
+    };
+    let base = &study.design.plan.base.name;
+    let lost = analysis.arms[0].lost;
+    if lost.k > 0 {
+        return format!(
+            "{base} itself lost {} of {} runs to collapse or divergence, so there is nothing to compare variants with.",
+            lost.k, lost.n
+        );
+    }
+    let mut parts = Vec::new();
+    for (direction, words) in [
+        (Direction::Lost, "lost to collapse or divergence:"),
+        (Direction::Lower, "lower linear accuracy, in points:"),
+        (Direction::Higher, "higher linear accuracy, in points:"),
+        (
+            Direction::Unresolved,
+            "no difference that this study could see:",
+        ),
+    ] {
+        let names = named(direction);
+        if !names.is_empty() {
+            parts.push(format!("{words} {}", names.join(", ")));
+        }
+    }
+    let incomplete = named(Direction::Incomplete).len();
+    if incomplete > 0 {
+        parts.push(format!("not yet known: {incomplete}"));
+    }
+    let mut text = if parts.is_empty() {
+        "The factorials below are the answer".to_owned()
+    } else {
+        format!("Against {base}, {}", parts.join("; "))
+    };
+    text.push('.');
+    if let Some(sight) = sight(analysis) {
+        text.push(' ');
+        text.push_str(&sight);
+    }
+    text
+}
+
+/// What the study could see, in a sentence.
+pub(crate) fn sight(analysis: &Analysis) -> Option<String> {
+    let effects = analysis.effects.first()?;
+    let seeds = effects.model.as_ref()?.seeds;
+    let row = effects.power.iter().find(|row| row.seeds == seeds)?;
+    Some(format!(
+        "With {seeds} seeds you can see differences above {:.1} points (power 80 %, level 5 %, one comparison).",
+        100.0 * row.detectable
+    ))
+}
+
+fn of_margins(maps: &[MarginMap]) -> String {
+    let sentences = maps.iter().map(|map| {
+        let most = map.lr.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let lr = match map.lr_margin {
+            None => "is lost at its own settings".to_owned(),
+            Some(factor) if factor >= most => {
+                format!("survives every learning rate tried (up to x {factor})")
+            }
+            Some(factor) => format!("survives learning rates up to x {factor}"),
+        };
+        let weight = match map.weight_margin {
+            Some(0.0) => " and the loss of its regulariser".to_owned(),
+            Some(factor) => format!(" and weights down to x {factor}"),
+            None => String::new(),
+        };
+        format!("{} {lr}{weight}", map.technique)
+    });
+    format!("{}.", sentences.collect::<Vec<_>>().join("; "))
+}

@@ -1,0 +1,59 @@
+//! Maps of where each technique is lost, over learning rate and weight of its regulariser.
+
+use maud::{Markup, html};
+
+use super::page::percent;
+use crate::{MarginCell, MarginMap};
+
+pub(super) fn section(maps: &[MarginMap]) -> Markup {
+    html! {
+        p.caption {
+            "A cell holds collapsed or diverged runs of those that ended, and below it the mean linear accuracy in % (of runs that were not scored, kNN accuracy on held-out training images); the redder, the more were lost. \
+             Columns are factors of the technique's own learning rate, rows factors of its regulariser's weights."
+        }
+        div.panels { @for map in maps { (table(map)) } }
+    }
+}
+
+fn table(map: &MarginMap) -> Markup {
+    let regulariser = if map.regulariser.is_empty() {
+        "no regulariser to weaken".to_owned()
+    } else {
+        format!("regulariser: {}", map.regulariser.join(", "))
+    };
+    html! {
+        figure {
+            figcaption { (map.technique) }
+            div.caption { (regulariser) }
+            div.scroll {
+                table.map {
+                    thead { tr { th {} @for factor in &map.lr { th { "lr × " (factor) } } } }
+                    tbody {
+                        @for (factor, row) in map.weight.iter().zip(&map.cells) {
+                            tr { th { "× " (factor) } @for cell in row { (one(cell)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn one(cell: &MarginCell) -> Markup {
+    let share = if cell.lost.n > 0 {
+        100.0 * cell.lost.share()
+    } else {
+        0.0
+    };
+    let style = format!(
+        "background: color-mix(in srgb, var(--lost) {:.0}%, var(--card))",
+        0.5 * share
+    );
+    let title = format!("{} diverged", cell.diverged);
+    html! {
+        td style=(style) title=(title) {
+            @if cell.lost.n == 0 { "–" } @else { (cell.lost.k) "/" (cell.lost.n) }
+            small { @if let Some(accuracy) = cell.accuracy { (percent(accuracy)) } @else { "–" } }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What an analysis says of studies with a known truth.
+
+use std::path::Path;
+
+use covary_study::forecast::{evaluate, predict};
+use covary_study::{Analysis, Direction, Record, RunState, Study, Verdict};
+
+use crate::made_up::{self, PLAN, accuracy_of, healthy, truth};
+
+fn study(folder: &Path) -> Study {
+    made_up::study(folder, PLAN, truth);
+    Study::open(folder).unwrap()
+}
+
+#[test]
+fn effects_are_found_where_they_were_put_and_lost_arms_have_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let analysis = Analysis::of(&study(folder.path()));
+    let directions: Vec<_> = analysis.effects[0]
+        .variants
+        .iter()
+        .map(|effect| effect.direction)
+        .collect();
+    assert_eq!(
+        directions,
+        [
+            Direction::Higher,
+            Direction::Lower,
+            Direction::Unresolved,
+            Direction::Lost,
+            Direction::Lost
+        ]
+    );
+    let better = &analysis.effects[0].variants[0];
+    let expected = (0..3)
+        .map(|seed| {
+            accuracy_of("better", seed, &truth("better"))
+                - accuracy_of("vicreg", seed, &truth("vicreg"))
+        })
+        .sum::<f64>()
+        / 3.0;
+    assert!((better.paired.unwrap().difference.value - expected).abs() < 1e-12);
+    assert!((better.pooled.unwrap().difference.value - expected).abs() < 1e-12);
+    assert!(analysis.effects[0].variants[3].paired.is_none());
+    // Seeds shift all arms alike, so pairing removes nearly all of the variance.
+    assert!(analysis.effects[0].pairing_removed.unwrap() > 0.8);
+    let lost: Vec<_> = analysis.arms.iter().map(|arm| arm.lost.k).take(6).collect();
+    assert_eq!(lost, [0, 0, 0, 0, 3, 3]);
+    assert_eq!(analysis.arms[4].first_collapse_step, Some(120.0));
+    assert_eq!(analysis.arms[5].runs[0].state, RunState::Diverged);
+    for words in [
+        "collapses (3 of 3 runs)",
+        "better (+",
+        "With 3 seeds you can see differences above",
+    ] {
+        assert!(analysis.answer.contains(words), "{}", analysis.answer);
+    }
+}
+
+#[test]
+fn expectations_agree_disagree_or_stay_unresolved() {
+    let folder = tempfile::tempdir().unwrap();
+    let analysis = Analysis::of(&study(folder.path()));
+    let verdicts: Vec<_> = analysis
+        .contrasts
+        .iter()
+        .map(|contrast| contrast.verdict)
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            Verdict::Disagrees,
+            Verdict::Agrees,
+            Verdict::Unresolved,
+            Verdict::Agrees
+        ]
+    );
+}
+
+#[test]
+fn a_factorial_finds_the_interaction_that_was_put_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let analysis = Analysis::of(&study(folder.path()));
+    let effects = analysis.factorials[0].effects.unwrap();
+    // Cells 0.50, 0.50, 0.46, 0.60, each with noise below 0.004.
+    assert!((effects.a.value - 0.03).abs() < 0.008, "{:?}", effects.a);
+    assert!((effects.b.value - 0.07).abs() < 0.008, "{:?}", effects.b);
+    assert!(
+        (effects.interaction.value - 0.14).abs() < 0.016,
+        "{:?}",
+        effects.interaction
+    );
+    assert!(effects.interaction.low > 0.0);
+}
+
+#[test]
+fn a_study_in_the_making_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = study(folder.path());
+    let (_, run) = whole.design.runs()[1];
+    std::fs::remove_dir_all(whole.folder.run(&run.key)).unwrap();
+    let analysis = Analysis::of(&Study::open(folder.path()).unwrap());
+    assert_eq!(
+        analysis.effects[0].variants[0].direction,
+        Direction::Incomplete
+    );
+    // Two seeds are left to pair.
+    assert_eq!(analysis.effects[0].variants[0].paired.unwrap().n, 2);
+    assert!(
+        analysis
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("not begun: 1 of")),
+        "{:?}",
+        analysis.warnings
+    );
+}
+
+#[test]
+fn a_margin_is_where_losses_begin() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = "kind = \"margin\"\nseeds = [0, 1]\n[base]\n[[variant]]\nname = \"vicreg\"\nregulariser = [\"variance\", \"covariance\"]\n";
+    made_up::study(folder.path(), plan, |arm| {
+        let safe = !arm.contains("lr x 10")
+            && !arm.contains("weight x 0.03")
+            && !arm.ends_with("weight x 0");
+        healthy(if safe { 0.5 } else { 0.12 })
+    });
+    let analysis = Analysis::of(&Study::open(folder.path()).unwrap());
+    let map = &analysis.margins[0];
+    assert_eq!((map.lr_margin, map.weight_margin), (Some(3.0), Some(0.1)));
+    assert_eq!((map.cells[0][3].lost.k, map.cells[0][3].lost.n), (2, 2));
+    assert!(
+        analysis
+            .answer
+            .contains("survives learning rates up to x 3"),
+        "{}",
+        analysis.answer
+    );
+}
+
+#[test]
+fn a_forecast_is_learnt_from_other_variants_and_knows_the_future_that_a_metric_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = study(folder.path());
+    let judged = evaluate(&study).unwrap();
+    assert_eq!(
+        judged.iter().map(|e| e.fraction).collect::<Vec<_>>(),
+        [0.05, 0.1, 0.25]
+    );
+    let late = &judged[2];
+    assert!(
+        late.metrics.accuracy_error < 0.03,
+        "{}",
+        late.metrics.accuracy_error
+    );
+    assert!(late.metrics.accuracy_error < late.nothing.accuracy_error);
+    assert_eq!((late.runs, late.variants), (27, 9));
+
+    let run = &study.design.arms[4].runs[0];
+    let record = Record::read(&study.folder.run(&run.key)).unwrap();
+    let prediction = predict(&record, &study, 0.25).unwrap();
+    assert_eq!((prediction.step, prediction.variants), (75, 8));
+    let [low, high] = prediction.interval.unwrap();
+    assert!(
+        (low..=high).contains(&accuracy_of("collapses", 0, &truth("collapses"))),
+        "{prediction:?}"
+    );
+}
