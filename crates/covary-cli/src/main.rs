@@ -33,6 +33,9 @@ enum Command {
     List(command::list::List),
     Data(command::data::Data),
     Bench(command::bench::Bench),
+    Study(command::study::StudyCommand),
+    Report(command::report::Report),
+    Forecast(command::forecast::Forecast),
 }
 
 /// Exit code of a run that was asked to stop.
@@ -50,6 +53,9 @@ fn main() -> ExitCode {
         Command::List(_) => Ok(command::list::List::run()),
         Command::Data(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Study(command) => command.run(),
+        Command::Report(command) => command.run(),
+        Command::Forecast(command) => command.run(),
     };
     match outcome {
         Ok(code) => code,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use covary_data::DataError;
+use covary_study::StudyError;
 use covary_train::TrainError;
 
 /// Writes a line of data to stdout; a reader that went away ends the program quietly, as it does any filter.
@@ -23,14 +24,16 @@ pub(crate) fn say(text: &str) {
 pub(crate) fn fail(error: &Error) -> ExitCode {
     let train = error.downcast_ref::<TrainError>();
     let data = error.downcast_ref::<DataError>();
-    if train.is_some() || data.is_some() {
+    let study = error.downcast_ref::<StudyError>();
+    if train.is_some() || data.is_some() || study.is_some() {
         say(&format!("error: {error}"));
     } else {
         say(&format!("error: {error:#}"));
     }
     let hint = train
         .and_then(TrainError::hint)
-        .or_else(|| data.and_then(DataError::hint).map(str::to_owned));
+        .or_else(|| data.and_then(DataError::hint).map(str::to_owned))
+        .or_else(|| study.and_then(StudyError::hint));
     if let Some(hint) = hint {
         say(&format!("\nhint: {hint}"));
     }
@@ -38,6 +41,17 @@ pub(crate) fn fail(error: &Error) -> ExitCode {
         ExitCode::FAILURE
     } else {
         ExitCode::from(2)
+    }
+}
+
+/// Seconds as a reader takes them in: `42 s`, `5 min`, `3.2 h`.
+pub(crate) fn duration(seconds: f64) -> String {
+    if seconds < 100.0 {
+        format!("{seconds:.0} s")
+    } else if seconds < 5400.0 {
+        format!("{:.0} min", seconds / 60.0)
+    } else {
+        format!("{:.1} h", seconds / 3600.0)
     }
 }
 

@@ -1,0 +1,405 @@
+//! Studies as a user runs them: what is trained, what a kill leaves, what a changed plan costs, what is refused.
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+
+/// Runs of seconds: a narrow encoder on generated images.
+const RECIPE: &str = r#"
+method = "vicreg"
+epochs = 2
+batch_size = 16
+[data]
+path = "synthetic:160"
+[augment]
+size = 16
+[encoder]
+width = 4
+[projector]
+hidden = 16
+dim = 8
+[monitor]
+images = 32
+[checkpoint]
+every_steps = 3
+"#;
+
+const PLAN: &str = r#"
+seeds = [0, 1]
+[base]
+recipe = "small.toml"
+[[variant]]
+name = "no-covariance"
+set = ["terms.covariance.weight=0"]
+[[variant]]
+name = "diverges"
+set = ["optimizer.lr=1e30", "schedule.warmup=0"]
+[[contrast]]
+left = "diverges"
+expect = "left collapses"
+"#;
+
+fn covary(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_covary"));
+    command.current_dir(folder).env_remove("COVARY_ISA");
+    command
+}
+
+fn folder(plan: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("small.toml"), RECIPE).unwrap();
+    std::fs::write(folder.path().join("plan.toml"), plan).unwrap();
+    folder
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    covary(folder).args(arguments).output().unwrap()
+}
+
+fn last_json(output: &Output) -> Value {
+    serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap()
+}
+
+/// When each run's result was written, by key.
+fn results(study: &Path) -> BTreeMap<String, SystemTime> {
+    let entries = std::fs::read_dir(study.join("runs")).unwrap();
+    let folders = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir());
+    let finished = folders.filter(|path| path.join("result.json").is_file());
+    finished
+        .map(|path| {
+            let written = path
+                .join("result.json")
+                .metadata()
+                .unwrap()
+                .modified()
+                .unwrap();
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                written,
+            )
+        })
+        .collect()
+}
+
+/// Waits until some run of the study has taken so many steps.
+fn wait_for_steps(study: &Path, child: &mut Child, steps: usize) {
+    let start = Instant::now();
+    loop {
+        let entries = std::fs::read_dir(study.join("runs")).into_iter().flatten();
+        let journals: Vec<PathBuf> = entries
+            .map(|entry| entry.unwrap().path().join("steps.jsonl"))
+            .collect();
+        let lines =
+            |path: &PathBuf| std::fs::read_to_string(path).map_or(0, |text| text.lines().count());
+        if journals.iter().any(|path| lines(path) >= steps) {
+            return;
+        }
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the study ended before step {steps}"
+        );
+        assert!(start.elapsed() < Duration::from_mins(2), "no step {steps}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_study_ends_with_effects_and_a_diverged_run_is_an_outcome() {
+    let folder = folder(PLAN);
+    let output = run(
+        folder.path(),
+        &["study", "plan.toml", "--out", "study", "--json"],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let analysis = last_json(&output);
+    let states: Vec<_> = analysis["arms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|arm| {
+            (
+                arm["name"].clone(),
+                arm["lost"]["k"].clone(),
+                arm["lost"]["n"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        states[2],
+        ("diverges".into(), 2.into(), 2.into()),
+        "{states:?}"
+    );
+    assert_eq!(analysis["contrasts"][0]["verdict"], "agrees");
+    let talk = text(&output.stderr);
+    assert!(talk.contains("[6/6]"), "{talk}");
+
+    // The numbers are those of the runs' own results.
+    let linear = |arm: &Value, seed: usize| {
+        let key = arm["runs"][seed]["key"].as_str().unwrap();
+        let path = folder
+            .path()
+            .join("study/runs")
+            .join(key)
+            .join("result.json");
+        let result: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        result["linear_top1"].as_f64().unwrap()
+    };
+    let (base, variant) = (&analysis["arms"][0], &analysis["arms"][1]);
+    if base["lost"]["k"] == 0 && variant["lost"]["k"] == 0 {
+        let mean = (0..2)
+            .map(|seed| linear(variant, seed) - linear(base, seed))
+            .sum::<f64>()
+            / 2.0;
+        let paired = &analysis["effects"][0]["variants"][0]["paired"]["difference"]["value"];
+        assert!((paired.as_f64().unwrap() - mean).abs() < 1e-12);
+    }
+
+    // Nothing is trained twice, a changed variant alone is trained anew, and status reads it all from anywhere.
+    let before = results(&folder.path().join("study"));
+    let refused = run(folder.path(), &["study", "plan.toml", "--out", "study"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        text(&refused.stderr).contains("--resume"),
+        "{}",
+        text(&refused.stderr)
+    );
+    let changed = PLAN.replace("terms.covariance.weight=0", "terms.covariance.weight=0.5");
+    std::fs::write(folder.path().join("plan.toml"), changed).unwrap();
+    let output = run(
+        folder.path(),
+        &["study", "plan.toml", "--out", "study", "--resume"],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let after = results(&folder.path().join("study"));
+    assert_eq!(after.len(), before.len() + 2);
+    assert!(before.iter().all(|(key, written)| after[key] == *written));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let study = folder.path().join("study");
+    let status = run(
+        elsewhere.path(),
+        &["study", "status", study.to_str().unwrap()],
+    );
+    assert!(status.status.success(), "{}", text(&status.stderr));
+    assert!(
+        text(&status.stdout).contains("diverged"),
+        "{}",
+        text(&status.stdout)
+    );
+}
+
+#[test]
+fn a_killed_study_goes_on_and_ends_with_the_bits_of_one_left_alone() {
+    let plan = "seeds = [0]\n[base]\nrecipe = \"small.toml\"\n[[variant]]\nname = \"longer\"\nset = [\"epochs=3\"]\n";
+    let folder = folder(plan);
+    let whole = run(
+        folder.path(),
+        &["study", "plan.toml", "--out", "whole", "--jobs", "2"],
+    );
+    assert!(whole.status.success(), "{}", text(&whole.stderr));
+    let start = |resume: bool| {
+        let mut command = covary(folder.path());
+        command
+            .args(["study", "plan.toml", "--out", "killed"])
+            .args(resume.then_some("--resume"));
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let killed = folder.path().join("killed");
+    let mut child = start(false);
+    wait_for_steps(&killed, &mut child, 4);
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    // The run's own process may live on; the study waits for it, and Ctrl-C stops both with a checkpoint.
+    let mut child = start(true);
+    wait_for_steps(&killed, &mut child, 7);
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(interrupt.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+
+    let output = start(true).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let keys: Vec<_> = results(&folder.path().join("whole")).into_keys().collect();
+    assert_eq!(keys, results(&killed).into_keys().collect::<Vec<_>>());
+    for key in keys {
+        // The order of a header's metadata is not fixed; the tensors behind it are.
+        let tensors = |study: &str| {
+            let run = folder.path().join(study).join("runs").join(&key);
+            let file = std::fs::read(run.join("encoder.safetensors")).unwrap();
+            let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+            file[8 + header..].to_vec()
+        };
+        assert!(tensors("whole") == tensors("killed"), "{key}");
+    }
+}
+
+#[test]
+fn a_study_has_a_report_and_forecasts_a_run() {
+    let plan = "seeds = [0, 1]\n[base]\nrecipe = \"small.toml\"\nset = [\"epochs=4\"]\n\
+        [[variant]]\nname = \"no-covariance\"\nset = [\"terms.covariance.weight=0\"]\n\
+        [[variant]]\nname = \"no-variance\"\nset = [\"terms.variance.weight=0\"]\n\
+        [[variant]]\nname = \"slow\"\nset = [\"optimizer.lr=1e-4\"]\n";
+    let folder = folder(plan);
+    let output = run(
+        folder.path(),
+        &["study", "plan.toml", "--out", "study", "--jobs", "2"],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
+    let report = run(folder.path(), &["report", "study", "-o", "out/page.html"]);
+    assert!(report.status.success(), "{}", text(&report.stderr));
+    assert_eq!(text(&report.stdout).trim(), "out/page.html");
+    let html = std::fs::read_to_string(folder.path().join("out/page.html")).unwrap();
+    assert!(html.contains("no-covariance") && html.contains("<section id=\"spectra\">"));
+    let csv = std::fs::read_to_string(folder.path().join("out/page-tables/runs.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 8);
+
+    let key = results(&folder.path().join("study"))
+        .into_keys()
+        .next()
+        .unwrap();
+    let one = format!("study/runs/{key}");
+    let output = run(folder.path(), &["report", &one]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(folder.path().join(&one).join("report.html").is_file());
+
+    let output = run(
+        folder.path(),
+        &["forecast", &one, "--from", "study", "--at", "0.5", "--json"],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let forecast = last_json(&output);
+    assert_eq!(
+        (&forecast["runs"], &forecast["variants"], &forecast["step"]),
+        (&6.into(), &3.into(), &20.into())
+    );
+    let chance = forecast["chance_of_collapse"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&chance));
+    assert!(
+        text(&output.stderr).contains("learnt from 6 runs of 3 other variants"),
+        "{}",
+        text(&output.stderr)
+    );
+
+    for (arguments, words) in [
+        (["report", "."].as_slice(), "neither a run"),
+        (&["forecast", &one, "--from", &one], "holds no study"),
+        (
+            &["forecast", &one, "--from", "study", "--at", "2"],
+            "above 0 and at most 1",
+        ),
+        (&["study", "status", "out"], "holds no study"),
+    ] {
+        let output = run(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            text(&output.stderr).contains(words),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_study_of_margins_draws_where_a_technique_is_lost() {
+    let plan = "kind = \"margin\"\nseeds = [0]\n[base]\nrecipe = \"small.toml\"\nset = [\"epochs=1\", \"score=false\"]\n\
+        [margin]\nlr = [1, 1e30]\nweight = [1, 0]\n[[variant]]\nname = \"vicreg\"\nset = [\"schedule.warmup=0\"]\n\
+        regulariser = [\"variance\", \"covariance\"]\n";
+    let folder = folder(plan);
+    let output = run(
+        folder.path(),
+        &["study", "plan.toml", "--out", "study", "--json"],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let map = &last_json(&output)["margins"][0];
+    for row in 0..2 {
+        assert_eq!(map["cells"][row][1]["diverged"], 1, "{map}");
+        assert!(map["cells"][row][0]["accuracy"].is_number(), "{map}");
+    }
+}
+
+#[test]
+fn a_dry_run_lists_the_runs_and_writes_nothing() {
+    let folder = folder(PLAN);
+    let output = run(folder.path(), &["study", "plan.toml", "--dry-run"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let list = text(&output.stdout);
+    assert!(list.contains("6 runs, 1 networks"), "{list}");
+    assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
+fn runs_that_cannot_start_are_told_and_tried_again() {
+    let folder = folder(
+        "seeds = [0]\n[base]\nrecipe = \"small.toml\"\nset = [\"data.path=missing\"]\n[[variant]]\nname = \"a\"\nset = [\"epochs=1\"]\n",
+    );
+    let output = run(folder.path(), &["study", "plan.toml", "--out", "study"]);
+    let talk = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{talk}");
+    assert!(
+        talk.contains("missing") && talk.contains("ended without a result"),
+        "{talk}"
+    );
+    let again = run(
+        folder.path(),
+        &["study", "plan.toml", "--out", "study", "--resume"],
+    );
+    assert!(
+        text(&again.stderr).contains("[2/2]"),
+        "{}",
+        text(&again.stderr)
+    );
+}
+
+#[test]
+fn a_plan_that_cannot_be_run_is_refused_before_anything_is_written() {
+    for (plan, words, hint) in [
+        (
+            "[base]\n[[varient]]\nname = \"a\"",
+            "unknown field `varient`",
+            "docs/studies.md",
+        ),
+        (
+            "[base]\n[[variant]]\nname = \"a\"\nset = [\"encoder.width=0\"]",
+            "a: --set encoder.width=0",
+            "",
+        ),
+        (
+            "[base]\n[[variant]]\nname = \"a\"\nset = [\"optimiser.lr=1\"]",
+            "unknown key optimiser",
+            "did you mean optimizer",
+        ),
+        (
+            "[base]\n[[variant]]\nname = \"a\"\nset = [\"epochs=1\"]\n[[contrast]]\nleft = \"b\"\nexpect = \"left survives\"",
+            "there is no b",
+            "docs/studies.md",
+        ),
+    ] {
+        let folder = folder(plan);
+        let output = run(folder.path(), &["study", "plan.toml"]);
+        let talk = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{talk}");
+        assert!(
+            talk.contains(words) && talk.contains(hint),
+            "{words}: {talk}"
+        );
+        assert!(!folder.path().join("runs").exists());
+    }
+}
