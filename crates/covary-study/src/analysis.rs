@@ -92,7 +92,7 @@ pub struct Analysis {
     pub seeds: Vec<u64>,
     /// All arms.
     pub arms: Vec<ArmSummary>,
-    /// Differences to the base, linear accuracy first; none in a study of margins.
+    /// Differences to the base, linear accuracy first, held-out accuracy where nothing was scored; none in a study of margins.
     pub effects: Vec<Effects>,
     /// Expectations.
     pub contrasts: Vec<ContrastResult>,
@@ -115,13 +115,10 @@ impl Analysis {
             .iter()
             .map(|arm| ArmSummary::new(arm, study))
             .collect();
-        let effects = if design.maps.is_empty() {
-            Score::ALL
-                .map(|score| effects(score, &design.variants, &arms))
-                .into()
-        } else {
-            Vec::new()
-        };
+        let effects = scores(study, &arms)
+            .iter()
+            .map(|score| effects(*score, &design.variants, &arms))
+            .collect();
         let mut analysis = Self {
             title: design.plan.title.clone(),
             seeds: design.plan.seeds.clone(),
@@ -143,6 +140,18 @@ impl Analysis {
         };
         analysis.answer = crate::answer::answer(&analysis, study);
         analysis
+    }
+}
+
+/// What the variants are compared by: the test set, or held-out training images where no run was scored on it.
+fn scores(study: &Study, arms: &[ArmSummary]) -> &'static [Score] {
+    let mut runs = arms.iter().flat_map(|arm| &arm.runs);
+    if !study.design.maps.is_empty() {
+        &[]
+    } else if runs.any(|run| run.linear.is_some()) {
+        &Score::ON_TEST_SET
+    } else {
+        &[Score::HeldOut]
     }
 }
 

@@ -1,7 +1,7 @@
 //! The answer of a study in a sentence or two.
 
 use crate::analysis::{Analysis, Direction};
-use crate::{MarginMap, Score, Study};
+use crate::{MarginMap, Study};
 
 pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
     let ended = analysis.arms.iter().any(|arm| arm.lost.n > 0);
@@ -11,13 +11,10 @@ pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
     if !analysis.margins.is_empty() {
         return of_margins(&analysis.margins);
     }
-    let linear = analysis
-        .effects
-        .iter()
-        .find(|effects| effects.score == Score::Linear);
-    let Some(effects) = linear else {
+    let Some(effects) = analysis.effects.first() else {
         return String::new();
     };
+    let score = effects.score.name();
     let named = |direction: Direction| -> Vec<String> {
         let of = effects
             .variants
@@ -43,8 +40,8 @@ pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
     let mut parts = Vec::new();
     for (direction, words) in [
         (Direction::Lost, "lost to collapse or divergence:"),
-        (Direction::Lower, "lower linear accuracy, in points:"),
-        (Direction::Higher, "higher linear accuracy, in points:"),
+        (Direction::Lower, &*format!("lower {score}, in points:")),
+        (Direction::Higher, &*format!("higher {score}, in points:")),
         (
             Direction::Unresolved,
             "no difference that this study could see:",

@@ -30,7 +30,7 @@ pub use execute::{Ending, Event, Execution, execute};
 pub use folder::StudyFolder;
 pub use key::{key, network_key};
 pub use margin::{MarginCell, MarginMap};
-pub use plan::{Change, Collapse, Contrast, Expectation, Factorial, Kind, Plan};
+pub use plan::{Change, Contrast, Expectation, Factorial, Kind, Plan};
 pub use record::{Record, RunState, Series, Spectra};
 pub use study::Study;
 pub use summary::{ArmSummary, RunSummary, Score, Spread};

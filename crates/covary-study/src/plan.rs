@@ -18,17 +18,6 @@ pub enum Kind {
     Margin,
 }
 
-/// The mildest collapse of the embedding that counts as one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Collapse {
-    /// Onto about one direction, or a constant.
-    #[default]
-    Dimensional,
-    /// A constant alone. Short runs of `SimSiam` and BYOL pass through dimensional collapse.
-    Complete,
-}
-
 /// A plan as its file has it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,9 +40,6 @@ pub struct Plan {
     /// Seeds, at least one. Default 0, 1, 2.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
-    /// The mildest collapse of the embedding that counts as one. Default `dimensional`.
-    #[serde(default)]
-    pub collapse: Collapse,
     /// What every variant is compared with.
     pub base: Base,
     /// Single changes.

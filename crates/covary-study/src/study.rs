@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{Arm, Collapse, Design, Record, RunState, StudyError, StudyFolder};
+use crate::{Arm, Design, Record, RunState, StudyError, StudyFolder};
 
 /// A study, read.
 #[derive(Debug, Clone)]
@@ -26,12 +26,8 @@ impl Study {
         let design = Design::new(folder.read_plan()?)?;
         let (mut records, mut states) = (BTreeMap::new(), BTreeMap::new());
         for (_, run) in design.runs() {
-            let mut state = Record::state_in(&folder, &run.key)?;
+            let state = Record::state_in(&folder, &run.key)?;
             if let Some(mut record) = Record::read_in(&folder, &run.key)? {
-                let is_dimensional = record.verdict("embedding", "outcome") == Some("dimensional");
-                if design.plan.collapse == Collapse::Complete && is_dimensional {
-                    state = RunState::Healthy;
-                }
                 record.state = state;
                 records.insert(run.key.clone(), record);
             }

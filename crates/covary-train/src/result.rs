@@ -1,14 +1,12 @@
 //! What came of a run: the object of `result.json`, and the pictures' data beside it.
 
-use std::path::Path;
-
 use covary_data::hold_out;
 use covary_nn::Network;
 use fs_err as fs;
 use serde_json::{Map, Value, json};
 
 use crate::evaluate::{
-    self, Data, Line, Spaces, draw_neighbours, represent, score, sgd_score, spaces,
+    self, Data, Line, Spaces, draw_neighbours, kept, represent, score, sgd_score, spaces,
 };
 use crate::metrics::Measurement;
 use crate::monitor::Monitor;
@@ -23,7 +21,7 @@ pub(crate) fn scores(
     monitor: &Monitor,
     folder: &RunFolder,
 ) -> Result<Map<String, Value>, TrainError> {
-    let (config, engine, _) = run.parts();
+    let (config, _, _) = run.parts();
     let mut result = Map::new();
     let width = state.model.representation_width();
     let sample = hold_out(run.train_set().len()).fit;
@@ -53,10 +51,7 @@ pub(crate) fn scores(
     };
     let test = insert_scores(&mut result, &mut state.model.encoder, &data, &train)?;
     draw_neighbours(&data, &train, &test, width, &folder.neighbours())?;
-    let (line, measured) = evaluate::untrained(config, &engine, &data, sample)?;
-    insert_line(&mut result, "random_", &line);
-    insert_spaces(&mut result, "random_", &measured);
-    result.extend(pixel_reference(&data, sample, folder)?);
+    result.extend(references(run, &data, sample, folder)?);
     Ok(result)
 }
 
@@ -115,42 +110,31 @@ fn write_spectra(folder: &RunFolder, [h, z]: [(&[f32], usize); 2]) -> Result<(),
     folder.write(&folder.spectra(), spectra.to_string().as_bytes())
 }
 
-/// Scores and metrics of raw pixels depend on the data alone, so runs side by side share them.
-fn pixel_reference(
+/// The encoder before training, and raw pixels.
+fn references(
+    run: &Pretraining,
     data: &Data<'_>,
     sample: &[u32],
     folder: &RunFolder,
 ) -> Result<Map<String, Value>, TrainError> {
-    let digest = [data.train, data.test].map(|set| {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let labels = set
-            .labels()
-            .unwrap_or_default()
-            .iter()
-            .map(|label| *label as u8);
-        let pixels = (0..set.len()).flat_map(|index| set.image(index).pixels.iter().copied());
-        for byte in pixels.chain(labels) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        hash
-    });
-    let (size, images) = (data.augment.size, sample.len());
-    let name = format!(
-        ".pixels-{:016x}{:016x}-{size}-{images}.json",
-        digest[0], digest[1]
-    );
-    let path = folder.path().parent().unwrap_or(Path::new(".")).join(name);
-    let kept = fs::read(&path).ok();
-    if let Some(reference) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-        return Ok(reference);
-    }
-    let (line, metrics) = evaluate::pixels(data, sample)?;
-    let mut reference = Map::new();
-    insert_line(&mut reference, "pixel_", &line);
-    reference.insert("pixel_metrics".into(), values(&metrics));
-    let text = serde_json::to_vec(&reference).expect("scores are plain values");
-    folder.write(&path, &text)?;
-    Ok(reference)
+    let (config, engine, _) = run.parts();
+    let of_pixels = kept::of_pixels(data, sample);
+    let of_untrained = kept::of_untrained(&of_pixels, config, format!("{engine:?}"));
+    let mut references = kept::kept(of_untrained, folder, || {
+        let (line, measured) = evaluate::untrained(config, &engine, data, sample)?;
+        let mut reference = Map::new();
+        insert_line(&mut reference, "random_", &line);
+        insert_spaces(&mut reference, "random_", &measured);
+        Ok(reference)
+    })?;
+    references.extend(kept::kept(of_pixels, folder, || {
+        let (line, metrics) = evaluate::pixels(data, sample)?;
+        let mut reference = Map::new();
+        insert_line(&mut reference, "pixel_", &line);
+        reference.insert("pixel_metrics".into(), values(&metrics));
+        Ok(reference)
+    })?);
+    Ok(references)
 }
 
 fn values(measurements: &[Measurement]) -> Value {

@@ -60,6 +60,7 @@ fn accuracy(analysis: &Analysis) -> String {
         "n",
         "linear",
         "kNN",
+        "held out",
         "lost",
         "95 % interval",
         "first at step",
@@ -71,6 +72,7 @@ fn accuracy(analysis: &Analysis) -> String {
             arm.lost.n.to_string(),
             spread(arm.linear),
             spread(arm.knn),
+            spread(arm.held_out),
             format!("{}/{}", arm.lost.k, arm.lost.n),
             interval_of_rate(arm.lost),
             arm.first_collapse_step

@@ -100,7 +100,7 @@ fn sections(
         if !study.design.variants.is_empty() {
             add("effects", "Effects", effects::section(analysis));
         }
-        add("risk", "Accuracy and risk", accuracy(study, analysis));
+        add("risk", "Accuracy and risk", accuracy(analysis));
     }
     if !analysis.contrasts.is_empty() {
         add(
@@ -148,7 +148,7 @@ fn sections(
     Ok(sections)
 }
 
-fn accuracy(study: &Study, analysis: &Analysis) -> Markup {
+fn accuracy(analysis: &Analysis) -> Markup {
     let arms: Vec<&ArmSummary> = analysis.arms.iter().collect();
     let spread = |spread: Option<Spread>| {
         or_dash(spread, |spread| match spread.standard_deviation {
@@ -164,6 +164,7 @@ fn accuracy(study: &Study, analysis: &Analysis) -> Markup {
                 arm.lost.n.to_string(),
                 spread(arm.linear),
                 spread(arm.knn),
+                spread(arm.held_out),
                 spread(arm.linear_of_lost),
                 format!("{} of {}", arm.lost.k, arm.lost.n),
                 format!("{:.0}–{:.0} %", 100.0 * arm.lost.low, 100.0 * arm.lost.high),
@@ -179,6 +180,7 @@ fn accuracy(study: &Study, analysis: &Analysis) -> Markup {
         "runs",
         "linear, %",
         "kNN, %",
+        "held-out kNN, %",
         "linear of lost, %",
         "lost",
         "95 % interval",
@@ -189,7 +191,7 @@ fn accuracy(study: &Study, analysis: &Analysis) -> Markup {
     ];
     html! {
         (risk::plot(&arms))
-        p.caption { "Lost: the embedding collapsed by the rule of each run's result (relative std below 0.1: a constant; participation ratio below 2: about one direction), or a number was not finite." @if study.design.plan.collapse == crate::Collapse::Complete { " Only a constant counts here." } " Means and standard deviations are of the runs that were not lost." }
+        p.caption { "Lost: the embedding collapsed by the rule of each run's result (relative std below 0.1: a constant; participation ratio below 2: about one direction), or a number was not finite." " Means and standard deviations are of the runs that were not lost." }
         (grid(&header, &rows))
     }
 }

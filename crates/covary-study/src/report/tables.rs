@@ -123,6 +123,8 @@ fn arms(analysis: &Analysis) -> Table {
         "linear_sd",
         "knn_mean",
         "knn_sd",
+        "held_out_knn_mean",
+        "held_out_knn_sd",
         "train_s",
         "first_collapse_step",
     ];
@@ -139,6 +141,8 @@ fn arms(analysis: &Analysis) -> Table {
             cell(arm.linear.and_then(|spread| spread.standard_deviation)),
             cell(arm.knn.map(|spread| spread.mean)),
             cell(arm.knn.and_then(|spread| spread.standard_deviation)),
+            cell(arm.held_out.map(|spread| spread.mean)),
+            cell(arm.held_out.and_then(|spread| spread.standard_deviation)),
             cell(arm.train_s),
             cell(arm.first_collapse_step),
         ]);

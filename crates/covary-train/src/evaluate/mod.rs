@@ -3,6 +3,7 @@
 //! and embedding, and two reference lines measured in the same way: the encoder before training, and raw pixels.
 
 mod features;
+pub(crate) mod kept;
 mod neighbours;
 mod reference;
 mod scores;
