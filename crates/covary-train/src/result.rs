@@ -120,14 +120,14 @@ fn references(
     let (config, engine, _) = run.parts();
     let of_pixels = kept::of_pixels(data, sample);
     let of_untrained = kept::of_untrained(&of_pixels, config, format!("{engine:?}"));
-    let mut references = kept::kept(of_untrained, folder, || {
+    let mut references = kept::kept(&of_untrained, folder, || {
         let (line, measured) = evaluate::untrained(config, &engine, data, sample)?;
         let mut reference = Map::new();
         insert_line(&mut reference, "random_", &line);
         insert_spaces(&mut reference, "random_", &measured);
         Ok(reference)
     })?;
-    references.extend(kept::kept(of_pixels, folder, || {
+    references.extend(kept::kept(&of_pixels, folder, || {
         let (line, metrics) = evaluate::pixels(data, sample)?;
         let mut reference = Map::new();
         insert_line(&mut reference, "pixel_", &line);

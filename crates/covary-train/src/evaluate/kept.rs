@@ -49,7 +49,7 @@ pub(crate) fn of_untrained(pixels: &Value, config: &TrainConfig, engine: String)
 
 /// The reference that depends on this: that of an earlier run in the same folder of runs, or computed and kept.
 pub(crate) fn kept(
-    depends: Value,
+    depends: &Value,
     folder: &RunFolder,
     compute: impl FnOnce() -> Result<Map<String, Value>, TrainError>,
 ) -> Result<Map<String, Value>, TrainError> {
@@ -58,7 +58,7 @@ pub(crate) fn kept(
     let earlier = fs::read(&path).ok();
     let earlier = earlier.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
     if let Some(Value::Object(mut earlier)) = earlier
-        && earlier.get("depends") == Some(&depends)
+        && earlier.get("depends") == Some(depends)
         && let Some(Value::Object(reference)) = earlier.remove("reference")
     {
         return Ok(reference);
@@ -89,10 +89,10 @@ mod tests {
         let folder = RunFolder::create(&runs.path().join("a")).unwrap();
         let never = || panic!("it was kept");
         let of = |seed: u64| json!({"of": "untrained", "seed": seed});
-        let first = kept(of(0), &folder, || Ok(scores(0.25))).unwrap();
-        assert_eq!(kept(of(0), &folder, never).unwrap(), first);
+        let first = kept(&of(0), &folder, || Ok(scores(0.25))).unwrap();
+        assert_eq!(kept(&of(0), &folder, never).unwrap(), first);
         assert_eq!(
-            kept(of(1), &folder, || Ok(scores(0.5))).unwrap(),
+            kept(&of(1), &folder, || Ok(scores(0.5))).unwrap(),
             scores(0.5)
         );
         for entry in fs::read_dir(runs.path()).unwrap() {
@@ -102,7 +102,7 @@ mod tests {
             }
         }
         assert_eq!(
-            kept(of(0), &folder, || Ok(scores(0.75))).unwrap(),
+            kept(&of(0), &folder, || Ok(scores(0.75))).unwrap(),
             scores(0.75)
         );
     }
