@@ -1,6 +1,7 @@
 //! The answer of a study in a sentence or two.
 
 use crate::analysis::{Analysis, Direction};
+use crate::statistics::Rate;
 use crate::{MarginMap, Study};
 
 pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
@@ -80,11 +81,21 @@ pub(crate) fn sight(analysis: &Analysis) -> Option<String> {
     ))
 }
 
+/// Lost runs at the technique's own learning rate and weights, where the map holds them and runs ended.
+fn own(map: &MarginMap) -> Option<Rate> {
+    let place = |factors: &[f64]| factors.iter().position(|f| (f - 1.0).abs() < 1e-9);
+    let lost = map.cells[place(&map.weight)?][place(&map.lr)?].lost;
+    (lost.n > 0).then_some(lost)
+}
+
 fn of_margins(maps: &[MarginMap]) -> String {
     let sentences = maps.iter().map(|map| {
         let most = map.lr.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let lr = match map.lr_margin {
-            None => "is lost at its own settings".to_owned(),
+            None => own(map).map_or_else(
+                || "is not known at its own settings".to_owned(),
+                |lost| format!("lost {} of {} runs at its own settings", lost.k, lost.n),
+            ),
             Some(factor) if factor >= most => {
                 format!("survives every learning rate tried (up to x {factor})")
             }
@@ -92,6 +103,7 @@ fn of_margins(maps: &[MarginMap]) -> String {
         };
         let weight = match map.weight_margin {
             Some(0.0) => " and the loss of its regulariser".to_owned(),
+            Some(factor) if factor >= 1.0 => " and no smaller weight".to_owned(),
             Some(factor) => format!(" and weights down to x {factor}"),
             None => String::new(),
         };
