@@ -79,7 +79,7 @@ pub struct FactorialResult {
     pub b: [String; 2],
     /// Arms of the cells: `cells[a][b]`.
     pub cells: [[usize; 2]; 2],
-    /// Effects on linear accuracy; none where a cell lost a run or has one missing.
+    /// Effects on the score; none where a cell lost a run or has one missing.
     pub effects: Option<TwoByTwo>,
 }
 
@@ -92,7 +92,9 @@ pub struct Analysis {
     pub seeds: Vec<u64>,
     /// All arms.
     pub arms: Vec<ArmSummary>,
-    /// Differences to the base, linear accuracy first, held-out accuracy where nothing was scored; none in a study of margins.
+    /// What expectations and factorials are judged by: linear accuracy, or held-out accuracy where nothing was scored.
+    pub score: Score,
+    /// Differences to the base, in `score` first; none in a study of margins.
     pub effects: Vec<Effects>,
     /// Expectations.
     pub contrasts: Vec<ContrastResult>,
@@ -115,18 +117,21 @@ impl Analysis {
             .iter()
             .map(|arm| ArmSummary::new(arm, study))
             .collect();
-        let effects = scores(study, &arms)
+        let scores = scores(study, &arms);
+        let effects = scores
             .iter()
             .map(|score| effects(*score, &design.variants, &arms))
             .collect();
+        let first = scores.first().copied().unwrap_or(Score::Linear);
         let mut analysis = Self {
             title: design.plan.title.clone(),
             seeds: design.plan.seeds.clone(),
-            contrasts: contrasts(design, &arms),
+            score: first,
+            contrasts: contrasts(design, &arms, first),
             factorials: design
                 .factorials
                 .iter()
-                .map(|f| factorial(f, &arms))
+                .map(|f| factorial(f, &arms, first))
                 .collect(),
             margins: design
                 .maps
@@ -233,8 +238,8 @@ fn power(model: &Additive) -> Vec<PowerRow> {
     seeds.into_iter().map(row).collect()
 }
 
-fn factorial(factorial: &FactorialArms, arms: &[ArmSummary]) -> FactorialResult {
-    let complete = |a: usize, b: usize| arms[factorial.cells[a][b]].complete(Score::Linear);
+fn factorial(factorial: &FactorialArms, arms: &[ArmSummary], score: Score) -> FactorialResult {
+    let complete = |a: usize, b: usize| arms[factorial.cells[a][b]].complete(score);
     let effects = || {
         let cells = [
             [complete(0, 0)?, complete(0, 1)?],

@@ -2,7 +2,7 @@
 
 use crate::analysis::{Analysis, Direction};
 use crate::statistics::Rate;
-use crate::{MarginMap, Study};
+use crate::{ArmSummary, MarginMap, Study};
 
 pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
     let ended = analysis.arms.iter().any(|arm| arm.lost.n > 0);
@@ -38,6 +38,9 @@ pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
             lost.k, lost.n
         );
     }
+    if study.design.plan.seeds.len() < 2 {
+        return of_one_seed(analysis);
+    }
     let mut parts = Vec::new();
     for (direction, words) in [
         (Direction::Lost, "lost to collapse or divergence:"),
@@ -68,6 +71,26 @@ pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
         text.push_str(&sight);
     }
     text
+}
+
+/// Which arm is highest; one seed carries no interval.
+fn of_one_seed(analysis: &Analysis) -> String {
+    let score = analysis.score;
+    let of = |arm: &ArmSummary| arm.spread(score).map(|spread| spread.mean);
+    let scored = analysis
+        .arms
+        .iter()
+        .filter_map(|arm| Some((&arm.name, of(arm)?)));
+    scored.max_by(|a, b| a.1.total_cmp(&b.1)).map_or_else(
+        || "No run ended with a score and was not lost.".into(),
+        |(name, mean)| {
+            let percent = 100.0 * mean;
+            format!(
+                "Highest {}: {name}, {percent:.1} %. One seed gives no interval.",
+                score.name()
+            )
+        },
+    )
 }
 
 /// What the study could see, in a sentence.

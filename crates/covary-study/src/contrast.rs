@@ -1,13 +1,13 @@
 //! What was expected against what came out.
 //!
-//! Of two arms: the difference of linear accuracy in the additive model of all arms without a lost run, p adjusted by Holm over the
+//! Of two arms: the difference of the study's score in the additive model of all arms without a lost run, p adjusted by Holm over the
 //! contrasts of the plan; it agrees or disagrees where the adjusted p is below 5 %, else it is unresolved. Where one arm loses every run
 //! and the other none, the other is above. Of one arm: it agrees where every run did as expected, disagrees where none did.
 
 use serde::Serialize;
 
 use crate::plan::{Contrast, Expectation};
-use crate::statistics::{Estimate, additive, holm, mean};
+use crate::statistics::{Estimate, additive, holm, mean, p_value};
 use crate::{ArmSummary, Design, Score};
 
 /// What came of an expectation.
@@ -44,7 +44,7 @@ pub struct ContrastResult {
     pub expect: &'static str,
     /// Where the expectation comes from.
     pub source: String,
-    /// Linear accuracy of the left less the right, where neither lost a run.
+    /// Score of the left less the right, where neither lost a run.
     pub difference: Option<Estimate>,
     /// Its p, adjusted over the contrasts.
     pub holm_p: Option<f64>,
@@ -54,9 +54,8 @@ pub struct ContrastResult {
     pub reason: String,
 }
 
-pub(crate) fn contrasts(design: &Design, arms: &[ArmSummary]) -> Vec<ContrastResult> {
-    let scores: Vec<Option<Vec<f64>>> =
-        arms.iter().map(|arm| arm.complete(Score::Linear)).collect();
+pub(crate) fn contrasts(design: &Design, arms: &[ArmSummary], score: Score) -> Vec<ContrastResult> {
+    let scores: Vec<Option<Vec<f64>>> = arms.iter().map(|arm| arm.complete(score)).collect();
     let pool: Vec<Vec<f64>> = scores.iter().flatten().cloned().collect();
     let model = additive(&pool);
     let find = |name: &str| {
@@ -123,11 +122,7 @@ fn judge(
             100.0 * difference.value,
             100.0 * difference.low,
             100.0 * difference.high,
-            if p < 0.001 {
-                "< 0.001".into()
-            } else {
-                format!("{p:.3}")
-            }
+            p_value(p)
         );
         return (verdict, reason);
     }

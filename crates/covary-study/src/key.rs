@@ -4,7 +4,7 @@
 //! the same bits for any number of them, and `checkpoint`.
 
 use covary_train::config::TrainConfig;
-use sha2::{Digest, Sha256};
+use covary_train::run::digest;
 use toml::Table;
 
 /// Keys that change no result.
@@ -14,7 +14,7 @@ const FREE: [&str; 5] = ["seed", "epochs", "optimizer", "schedule", "monitor"];
 
 /// The key of a run: 16 hexadecimal digits.
 pub fn key(config: &TrainConfig) -> String {
-    digest(&stripped(config))
+    digest([stripped(config).to_string().as_bytes()])
 }
 
 /// The key of what a step of a run costs: the same for runs that differ in seed, length, optimizer or weights alone.
@@ -30,7 +30,7 @@ pub fn network_key(config: &TrainConfig) -> String {
             }
         }
     }
-    digest(&table)
+    digest([table.to_string().as_bytes()])
 }
 
 fn stripped(config: &TrainConfig) -> Table {
@@ -39,12 +39,6 @@ fn stripped(config: &TrainConfig) -> Table {
         table.remove(key);
     }
     table
-}
-
-fn digest(table: &Table) -> String {
-    let bytes = Sha256::digest(table.to_string().as_bytes());
-    let first: [u8; 8] = bytes[..8].try_into().expect("a digest has 32 bytes");
-    format!("{:016x}", u64::from_be_bytes(first))
 }
 
 #[cfg(test)]

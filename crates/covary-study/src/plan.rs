@@ -133,10 +133,10 @@ pub struct Contrast {
 /// What is expected to come out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Expectation {
-    /// The left has the higher linear accuracy.
+    /// The left has the higher score.
     #[serde(rename = "left > right")]
     LeftAbove,
-    /// The right has the higher linear accuracy.
+    /// The right has the higher score.
     #[serde(rename = "left < right")]
     RightAbove,
     /// Every run of the left collapses.

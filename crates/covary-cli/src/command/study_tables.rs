@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
-use covary_study::statistics::{Estimate, Rate};
-use covary_study::{Analysis, Direction, Effects, FactorialResult, MarginMap, Spread, Study};
+use covary_study::statistics::{Estimate, Rate, p_value};
+use covary_study::{
+    Analysis, Direction, Effects, FactorialResult, MarginMap, Score, Spread, Study,
+};
 
 use crate::output::{Table, duration};
 
@@ -46,7 +48,7 @@ pub(crate) fn analysis(analysis: &Analysis) -> String {
         text.push_str(&contrasts(analysis));
     }
     for factorial in &analysis.factorials {
-        text.push_str(&factors(factorial));
+        text.push_str(&factors(factorial, analysis.score));
     }
     for map in &analysis.margins {
         text.push_str(&margin(map));
@@ -148,14 +150,6 @@ fn differences(effects: &Effects) -> String {
     text
 }
 
-fn p_value(p: f64) -> String {
-    if p < 0.001 {
-        "< 0.001".into()
-    } else {
-        format!("{p:.3}")
-    }
-}
-
 fn points(estimate: Option<Estimate>) -> String {
     estimate.map_or_else(
         || "–".into(),
@@ -200,10 +194,11 @@ fn contrasts(analysis: &Analysis) -> String {
     table.render()
 }
 
-fn factors(factorial: &FactorialResult) -> String {
+fn factors(factorial: &FactorialResult, score: Score) -> String {
     let mut text = format!(
-        "\nFactorial {}: effects on linear accuracy, points\n\n",
-        factorial.name
+        "\nFactorial {}: effects on {}, points\n\n",
+        factorial.name,
+        score.name()
     );
     let Some(effects) = factorial.effects else {
         text.push_str("  no effects: a cell lost a run, or has one missing\n");

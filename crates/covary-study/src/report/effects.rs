@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::forest::{self, Row};
-use super::page::{grid, or_dash, p_value, percent, points};
+use super::page::{grid, or_dash, percent, points};
+use crate::statistics::p_value;
 use crate::{Analysis, Direction, Effect, Effects};
 
 /// How the numbers came about, once for both scores.
@@ -103,10 +104,10 @@ pub(super) fn sight(analysis: &Analysis) -> Option<Markup> {
     Some(html! {
         p {
             @if let Some(sight) = crate::answer::sight(analysis) { (sight) }
-            " The noise of one run, after arm and seed, is " (percent(model.sigma)) " points (" (format!("{:.0}", model.degrees_of_freedom))
+            " The noise of one run, after arm and seed, is " (percent(model.sigma)) " points of " (analysis.score.name()) " (" (format!("{:.0}", model.degrees_of_freedom))
             " degrees of freedom)." @if let Some(removed) = removed { (removed) }
         }
-        (grid(&["seeds", "smallest visible difference in linear accuracy, points"], &rows))
+        (grid(&["seeds", "smallest visible difference, points"], &rows))
         p.caption { "Found with a chance of 80 % at a level of 5 %, for one comparison, with as many variants sharing the noise as here (noncentral t)." }
     })
 }

@@ -2,19 +2,19 @@
 
 use maud::{Markup, html};
 
-use crate::ContrastResult;
+use crate::Analysis;
 
-pub(super) fn section(contrasts: &[ContrastResult]) -> Markup {
+pub(super) fn section(analysis: &Analysis) -> Markup {
     html! {
         p.caption {
-            "Differences of linear accuracy in the additive model of all arms that lost no run; p adjusted by Holm over these expectations. \
+            "Differences of " (analysis.score.name()) " in the additive model of all arms that lost no run; p adjusted by Holm over these expectations. \
              Unresolved: the study cannot tell."
         }
         div.scroll {
             table {
                 thead { tr { th { "left" } th.words { "right" } th { "expected" } th { "outcome" } th.words { "why" } th.words { "from" } } }
                 tbody {
-                    @for contrast in contrasts {
+                    @for contrast in &analysis.contrasts {
                         tr {
                             td { (contrast.left) }
                             td.words { (contrast.right.as_deref().unwrap_or("–")) }

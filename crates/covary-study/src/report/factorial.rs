@@ -3,13 +3,14 @@
 use maud::{Markup, html};
 
 use super::forest::{self, Row};
-use super::page::{p_value, percent};
+use super::page::{percent, shade};
+use crate::statistics::p_value;
 use crate::{Analysis, FactorialResult};
 
 pub(super) fn section(analysis: &Analysis) -> Markup {
     html! {
         p.caption {
-            "Effects on linear accuracy, second level less first, with 95 % intervals of their own (randomised block design over the four cells). \
+            "Effects on " (analysis.score.name()) ", second level less first, with 95 % intervals of their own (randomised block design over the four cells). \
              The interaction is the effect of the first factor at the second's second level, less that at its first."
         }
         @for factorial in &analysis.factorials {
@@ -65,22 +66,13 @@ fn rows(factorial: &FactorialResult) -> Vec<Row> {
 fn cells(factorial: &FactorialResult, analysis: &Analysis) -> Markup {
     let cell = |a: usize, b: usize| {
         let arm = &analysis.arms[factorial.cells[a][b]];
-        let accuracy = arm.linear.or(arm.linear_of_lost);
+        let accuracy = arm.spread(analysis.score).or(arm.linear_of_lost);
         let accuracy = accuracy.map_or_else(
             || "–".into(),
             |spread| format!("{} %", percent(spread.mean)),
         );
-        let share = if arm.lost.n > 0 {
-            100.0 * arm.lost.share()
-        } else {
-            0.0
-        };
-        let style = format!(
-            "background: color-mix(in srgb, var(--lost) {:.0}%, var(--card))",
-            0.5 * share
-        );
         html! {
-            td style=(style) { (accuracy) small { "lost " (arm.lost.k) " of " (arm.lost.n) } }
+            td style=(shade(arm.lost)) { (accuracy) small { "lost " (arm.lost.k) " of " (arm.lost.n) } }
         }
     };
     html! {

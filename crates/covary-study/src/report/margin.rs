@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::page::percent;
+use super::page::{percent, shade};
 use crate::{MarginCell, MarginMap};
 
 pub(super) fn section(maps: &[MarginMap]) -> Markup {
@@ -40,18 +40,9 @@ fn table(map: &MarginMap) -> Markup {
 }
 
 fn one(cell: &MarginCell) -> Markup {
-    let share = if cell.lost.n > 0 {
-        100.0 * cell.lost.share()
-    } else {
-        0.0
-    };
-    let style = format!(
-        "background: color-mix(in srgb, var(--lost) {:.0}%, var(--card))",
-        0.5 * share
-    );
     let title = format!("{} diverged", cell.diverged);
     html! {
-        td style=(style) title=(title) {
+        td style=(shade(cell.lost)) title=(title) {
             @if cell.lost.n == 0 { "–" } @else { (cell.lost.k) "/" (cell.lost.n) }
             small { @if let Some(accuracy) = cell.accuracy { (percent(accuracy)) } @else { "–" } }
         }

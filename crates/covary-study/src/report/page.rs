@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::tables::Table;
+use crate::statistics::Rate;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -98,13 +99,13 @@ pub(super) fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String
     value.map_or_else(|| "–".into(), show)
 }
 
-/// A p value to three digits.
-pub(super) fn p_value(p: f64) -> String {
-    if p < 0.001 {
-        "< 0.001".into()
-    } else {
-        format!("{p:.3}")
-    }
+/// The ground of a cell: the redder, the larger the share of lost runs.
+pub(super) fn shade(lost: Rate) -> String {
+    let share = if lost.n > 0 { lost.share() } else { 0.0 };
+    format!(
+        "background: color-mix(in srgb, var(--lost) {:.0}%, var(--card))",
+        50.0 * share
+    )
 }
 
 /// Three significant digits.

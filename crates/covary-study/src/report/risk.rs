@@ -7,11 +7,11 @@ use super::page::significant;
 use crate::{ArmSummary, Score};
 
 /// The plot; nothing where no run was scored.
-pub(super) fn plot(arms: &[&ArmSummary]) -> Markup {
+pub(super) fn plot(arms: &[&ArmSummary], by: Score) -> Markup {
     let scores = arms
         .iter()
         .flat_map(|arm| &arm.runs)
-        .filter_map(|run| run.score(Score::Linear));
+        .filter_map(|run| run.score(by));
     let Some(axis) = Axis::new(scores.map(|score| 100.0 * score), Scaling::Linear) else {
         return html! {};
     };
@@ -19,20 +19,20 @@ pub(super) fn plot(arms: &[&ArmSummary]) -> Markup {
     let rate = |share: f64| format!("{:.2}%", 2.0 + 96.0 * share);
     html! {
         p.caption {
-            "Left: linear accuracy in %, a dot a seed, hollow where the run was lost; the line is the mean of the others. Right: share of lost \
+            "Left: " (by.name()) " in %, a dot a seed, hollow where the run was lost; the line is the mean of the others. Right: share of lost \
              runs with its 95 % interval (Clopper-Pearson)."
         }
         div.rows {
             @for arm in arms {
                 div.name { (arm.name) }
                 div.track {
-                    svg height="22" role="img" aria-label=(format!("linear accuracy of {}", arm.name)) {
+                    svg height="22" role="img" aria-label=(format!("{} of {}", by.name(), arm.name)) {
                         line.grid x1="0" x2="100%" y1="11" y2="11" {}
-                        @if let Some(spread) = arm.linear {
+                        @if let Some(spread) = arm.spread(by) {
                             line.bar.c1 x1=(across(spread.mean)) x2=(across(spread.mean)) y1="2" y2="20" {}
                         }
                         @for run in &arm.runs {
-                            @if let Some(score) = run.score(Score::Linear) {
+                            @if let Some(score) = run.score(by) {
                                 @if run.state.is_lost() {
                                     circle.hollow.lost cx=(across(score)) cy="11" r="4" {}
                                 } @else {

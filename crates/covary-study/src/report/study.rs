@@ -106,7 +106,7 @@ fn sections(
         add(
             "expectations",
             "Expectations",
-            expectations::section(&analysis.contrasts),
+            expectations::section(analysis),
         );
     }
     if !analysis.factorials.is_empty() {
@@ -190,7 +190,7 @@ fn accuracy(analysis: &Analysis) -> Markup {
         "training, s",
     ];
     html! {
-        (risk::plot(&arms))
+        (risk::plot(&arms, analysis.score))
         p.caption { "Lost: the embedding collapsed by the rule of each run's result (relative std below 0.1: a constant; participation ratio below 2: about one direction), or a number was not finite." " Means and standard deviations are of the runs that were not lost." }
         (grid(&header, &rows))
     }

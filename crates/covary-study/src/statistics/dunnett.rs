@@ -25,11 +25,6 @@ pub fn critical_value(m: usize, degrees_of_freedom: f64) -> f64 {
     })
 }
 
-/// p of one of m comparisons, adjusted for all of them, from its t.
-pub fn adjusted_p(t: f64, m: usize, degrees_of_freedom: f64) -> f64 {
-    (1.0 - inside(t.abs(), m, degrees_of_freedom)).clamp(0.0, 1.0)
-}
-
 fn inside(c: f64, m: usize, degrees_of_freedom: f64) -> f64 {
     let density = (2.0 * std::f64::consts::PI).sqrt().recip();
     over_scale(degrees_of_freedom, PANELS[0], |u| {

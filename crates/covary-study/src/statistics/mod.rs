@@ -18,8 +18,8 @@ mod regression;
 
 pub use additive::{Additive, AdditiveEffect, additive};
 pub use clopper_pearson::{Rate, clopper_pearson};
-pub use dunnett::{adjusted_p, critical_value};
-pub use estimate::{Estimate, mean, standard_deviation, t_quantile};
+pub use dunnett::critical_value;
+pub use estimate::{Estimate, mean, p_value, standard_deviation, t_quantile};
 pub use factorial::{TwoByTwo, two_by_two};
 pub use holm::holm;
 pub use logistic::{Logistic, logistic};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use covary_study::forecast::{evaluate, predict};
-use covary_study::{Analysis, Direction, Record, RunState, Study, Verdict};
+use covary_study::{Analysis, Direction, Record, RunState, Score, Study, Verdict};
 
 use crate::made_up::{self, PLAN, accuracy_of, healthy, truth};
 
@@ -55,6 +55,46 @@ fn effects_are_found_where_they_were_put_and_lost_arms_have_none() {
     ] {
         assert!(analysis.answer.contains(words), "{}", analysis.answer);
     }
+}
+
+#[test]
+fn runs_that_were_not_scored_are_judged_on_held_out_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = PLAN.replace(
+        "data.path=synthetic\"",
+        "data.path=synthetic\", \"score=false\"",
+    );
+    made_up::study(folder.path(), &plan, truth);
+    let analysis = Analysis::of(&Study::open(folder.path()).unwrap());
+    assert_eq!(
+        (analysis.score, analysis.effects.len()),
+        (Score::HeldOut, 1)
+    );
+    let held_out = |arm: usize| {
+        let runs = analysis.arms[arm].runs.iter();
+        runs.map(|run| run.validation_knn.unwrap()).sum::<f64>() / 3.0
+    };
+    let better = &analysis.effects[0].variants[0];
+    let difference = better.pooled.unwrap().difference.value;
+    assert!((difference - (held_out(1) - held_out(0))).abs() < 1e-12);
+    assert_eq!(analysis.arms[4].held_out, None, "of lost runs");
+    assert!(analysis.contrasts[0].difference.is_some());
+    assert!(analysis.factorials[0].effects.is_some());
+}
+
+#[test]
+fn one_seed_names_the_highest_arm_and_no_interval() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = PLAN.replace("seeds = [0, 1, 2]", "seeds = [0]");
+    made_up::study(folder.path(), &plan, truth);
+    let analysis = Analysis::of(&Study::open(folder.path()).unwrap());
+    assert!(
+        analysis
+            .answer
+            .starts_with("Highest linear accuracy: BatchNorm and predictor: projector.batch_norm=false, predictor.kind=mlp,"),
+        "{}",
+        analysis.answer
+    );
 }
 
 #[test]
@@ -133,9 +173,21 @@ fn a_margin_is_where_losses_begin() {
     assert!(
         analysis
             .answer
-            .contains("survives learning rates up to x 3"),
+            .contains("survives learning rates up to x 3 and weights down to x 0.1"),
         "{}",
         analysis.answer
+    );
+}
+
+#[test]
+fn a_loss_at_a_techniques_own_settings_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = "kind = \"margin\"\nseeds = [0, 1]\n[base]\n[[variant]]\nname = \"vicreg\"\nregulariser = [\"variance\", \"covariance\"]\n";
+    made_up::study(folder.path(), plan, |_| healthy(0.12));
+    let analysis = Analysis::of(&Study::open(folder.path()).unwrap());
+    assert_eq!(
+        analysis.answer,
+        "vicreg lost 2 of 2 runs at its own settings."
     );
 }
 

@@ -17,11 +17,12 @@ fn every_run_of_every_plan_is_a_valid_configuration() {
     for path in plans {
         let design =
             Design::new(Plan::read(&path).unwrap()).unwrap_or_else(|error| panic!("{error}"));
-        println!("{}: {} runs", path.display(), design.runs().len());
-        let cells = design
-            .factorials
-            .iter()
-            .flat_map(|factorial| factorial.cells.as_flattened());
-        assert!(cells.clone().all(|cell| *cell < design.arms.len()));
+        let config = &design.arms[0].runs[0].config;
+        // What is scored is scored with error bars.
+        assert!(
+            design.plan.seeds.len() >= 3 || !config.score,
+            "{}",
+            path.display()
+        );
     }
 }

@@ -15,6 +15,7 @@
 //! | `neighbours.png` | test images and the training images nearest to them |
 
 mod checkpoint;
+mod digest;
 mod journal;
 mod provenance;
 mod tensorboard;
@@ -26,6 +27,7 @@ use covary_nn::write_atomically;
 use fs_err as fs;
 
 pub use checkpoint::Checkpoint;
+pub use digest::digest;
 pub use journal::{Journal, number};
 pub use provenance::{Provenance, peak_memory_bytes, unix_seconds};
 pub use tensorboard::EventFile;
