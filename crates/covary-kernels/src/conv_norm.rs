@@ -4,12 +4,13 @@
 
 use crate::Isa;
 use crate::conv::backward::Branch;
+use crate::conv::gradient::Back;
 use crate::conv::layer::ConvLayer;
 use crate::conv::{ConvGeometry, Operand};
 use crate::element::{Element, padded};
 use crate::frame::Affine;
 use crate::norm::{GradientCoefficients, Normalisation, Running};
-use crate::passes::{self, Back};
+use crate::passes;
 
 /// A convolution and its BatchNorm.
 #[derive(Debug)]

@@ -82,6 +82,23 @@ pub(crate) fn blocks_mut<T>(slice: &mut [T]) -> &mut [[T; LANES]] {
     slice.as_chunks_mut().0
 }
 
+/// `value` where `mask` is positive, else 0, without a branch.
+#[inline(always)]
+pub(crate) fn where_positive(mask: f32, value: f32) -> f32 {
+    f32::from_bits(value.to_bits() & u32::from(mask > 0.0).wrapping_neg())
+}
+
+/// Ends the work on a block. Without it the compiler may vectorise a loop across its blocks, gathering one lane of each, instead of
+/// the sixteen lanes of a block; a loop with an assembler statement, even an empty one, is left as it is.
+#[inline(always)]
+pub(crate) fn block_done() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: there is no instruction in it.
+    unsafe {
+        std::arch::asm!("", options(nomem, nostack, preserves_flags));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

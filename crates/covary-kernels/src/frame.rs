@@ -4,7 +4,7 @@
 
 use crate::conv::operand::{Operand, words};
 use crate::dispatch::elementwise;
-use crate::element::{Element, LANES, Lanes, blocks, lanes, round, widen};
+use crate::element::{Element, LANES, Lanes, block_done, blocks, lanes, round, widen};
 
 /// Height and width of the images in frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,26 @@ impl Map {
     /// Numbers of one frame.
     pub(crate) fn frame_len(self) -> usize {
         (self.height + 2) * (self.width + 2) * self.channels
+    }
+
+    /// Where a row of the image lies in a frame of `pixel` words a pixel.
+    #[inline(always)]
+    pub(crate) fn row_inside(self, row: usize, pixel: usize) -> std::ops::Range<usize> {
+        let start = ((row + 1) * (self.width + 2) + 1) * pixel;
+        start..start + self.width * pixel
+    }
+}
+
+/// Writes the zeros around a frame of `pixel` words a pixel.
+#[inline(always)]
+pub(crate) fn clear_border(map: Map, pixel: usize, frame: &mut [u32]) {
+    let row = (map.width + 2) * pixel;
+    frame[..row].fill(0);
+    frame[(map.height + 1) * row..][..row].fill(0);
+    for row in frame[row..].chunks_exact_mut(row).take(map.height) {
+        let len = row.len();
+        row[..pixel].fill(0);
+        row[len - pixel..].fill(0);
     }
 }
 
@@ -56,16 +76,9 @@ fn load_frame_body<T: Element, O: Operand>(
     frame: &mut [u32],
 ) {
     let pixel = map.channels / O::PER_WORD;
-    let row = (map.width + 2) * pixel;
-    frame[..row].fill(0);
-    frame[(map.height + 1) * row..][..row].fill(0);
-    let rows = image
-        .chunks_exact(map.width * map.channels)
-        .zip(frame[row..].chunks_exact_mut(row));
-    for (image, frame) in rows {
-        frame[..pixel].fill(0);
-        frame[row - pixel..].fill(0);
-        let inside = &mut frame[pixel..row - pixel];
+    clear_border(map, pixel, frame);
+    for (row, image) in image.chunks_exact(map.width * map.channels).enumerate() {
+        let inside = &mut frame[map.row_inside(row, pixel)];
         match affine {
             None => {
                 let words = inside.chunks_exact_mut(LANES / O::PER_WORD);
@@ -93,17 +106,9 @@ fn load_frame_body<T: Element, O: Operand>(
 /// Rounds to storage and writes one block of channels as words.
 #[inline(always)]
 fn put_channels<T: Element, O: Operand>(lanes: &Lanes, words: &mut [u32]) {
-    if O::PER_WORD == 2 {
-        let words: &mut [u32; LANES / 2] = words.try_into().expect("half a block of words");
-        for (i, word) in words.iter_mut().enumerate() {
-            *word = O::word(lanes[2 * i], lanes[2 * i + 1]);
-        }
-    } else {
-        let words: &mut [u32; LANES] = words.try_into().expect("a block of words");
-        for (word, &value) in words.iter_mut().zip(lanes) {
-            *word = O::word(T::round(value).widen(), 0.0);
-        }
-    }
+    let rounded: [O; LANES] = lanes!(|i| O::round(T::round(lanes[i]).widen()));
+    O::pack(&rounded, words);
+    block_done();
 }
 
 elementwise! {
@@ -121,18 +126,10 @@ fn load_pair_body<T: Element, O: Operand>(
     affine: Option<Affine<'_>>,
     frame: &mut [u32],
 ) {
-    let row = (map.width + 2) * map.channels;
-    frame[..row].fill(0);
-    frame[(map.height + 1) * row..][..row].fill(0);
+    clear_border(map, map.channels, frame);
     let len = map.width * map.channels;
-    for (y, frame) in frame[row..]
-        .chunks_exact_mut(row)
-        .take(map.height)
-        .enumerate()
-    {
-        frame[..map.channels].fill(0);
-        frame[row - map.channels..].fill(0);
-        let inside = &mut frame[map.channels..row - map.channels];
+    for y in 0..map.height {
+        let inside = &mut frame[map.row_inside(y, map.channels)];
         let first = &first[y * len..][..len];
         let second = second.map(|second| &second[y * len..][..len]);
         pair_row::<T, O>(map.channels, first, second, affine, inside);
@@ -165,6 +162,7 @@ fn pair_row<T: Element, O: Operand>(
             }
         }
         *words_out = words::<O>(&widen(&round::<T>(&a)), &widen(&round::<T>(&b)));
+        block_done();
         channel += 1;
         if channel == per_pixel {
             channel = 0;

@@ -1,9 +1,10 @@
 //! The loops over pixels between products: rounding and statistics of outputs, the end of a residual block, gradients through ReLU and
 //! BatchNorm. All slices are `[pixels, padded channels]`; sums are `[2, padded channels]` for one image.
 
-use crate::conv::operand::{Operand, words};
 use crate::dispatch::elementwise;
-use crate::element::{Element, LANES, Lanes, blocks, blocks_mut, lanes, round, widen};
+use crate::element::{
+    Element, LANES, Lanes, block_done, blocks, blocks_mut, lanes, round, where_positive, widen,
+};
 use crate::frame::Affine;
 
 /// Partial sums that run side by side, so that additions do not wait for each other.
@@ -18,6 +19,7 @@ macro_rules! interleaved {
             for $slot in 0..INTERLEAVED {
                 let $pixel = first + $slot;
                 $body
+                block_done();
             }
         }
         for $pixel in whole..$pixels {
@@ -39,20 +41,20 @@ fn zip<const N: usize>(sums: [Lanes; N]) -> Lanes {
 }
 
 elementwise! {
-    /// Rounds an image's output to storage, in place too, and takes its sum and its sum of squared deviations from its mean.
-    fn finish_output<T: Element>(channels: usize, output: &mut [f32], store: &mut [T], moments: &mut [f32]) = finish_output_body::<T>;
+    /// Rounds an image's output to storage, and takes the sum of what is stored and its sum of squared deviations from its mean.
+    fn finish_output<T: Element>(channels: usize, output: &[f32], store: &mut [T], moments: &mut [f32]) = finish_output_body::<T>;
 }
 
 #[inline(always)]
 fn finish_output_body<T: Element>(
     channels: usize,
-    output: &mut [f32],
+    output: &[f32],
     store: &mut [T],
     moments: &mut [f32],
 ) {
     let count = channels / LANES;
     let pixels = output.len() / channels;
-    let output = blocks_mut(output);
+    let output = blocks(output);
     let store = blocks_mut(store);
     let (sums, deviations) = moments.split_at_mut(channels);
     for block in 0..count {
@@ -62,7 +64,6 @@ fn finish_output_body<T: Element>(
             let rounded = round::<T>(&output[at]);
             let value = widen(&rounded);
             store[at] = rounded;
-            output[at] = value;
             for i in 0..LANES {
                 acc[slot][i] += value[i];
             }
@@ -72,7 +73,7 @@ fn finish_output_body<T: Element>(
         let mean: Lanes = lanes!(|i| sum[i] / pixels as f32);
         let mut acc = [[0.0; LANES]; INTERLEAVED];
         interleaved!(pixels, |pixel, slot| {
-            let value = &output[pixel * count + block];
+            let value = widen(&store[pixel * count + block]);
             for i in 0..LANES {
                 let deviation = value[i] - mean[i];
                 acc[slot][i] += deviation * deviation;
@@ -96,6 +97,7 @@ fn activate_body<T: Element>(y: &[T], affine: Affine<'_>, out: &mut [T]) {
             let y = widen(y);
             let value: Lanes = lanes!(|i| (y[i] * scale[i] + shift[i]).max(0.0));
             *out = round(&value);
+            block_done();
         }
     }
 }
@@ -136,6 +138,7 @@ fn join_body<T: Element>(
             let (scale, shift) = (&blocks(affine.scale)[block], &blocks(affine.shift)[block]);
             let value: Lanes = lanes!(|i| (y[i] * scale[i] + shift[i] + s[i]).max(0.0));
             *out = round(&value);
+            block_done();
         }
     }
 }
@@ -166,81 +169,13 @@ fn gradient_sums_body<T: Element>(
             let at = pixel * count + block;
             let (g, m, y) = (widen(&gradient[at]), widen(&mask[at]), widen(&y[at]));
             for i in 0..LANES {
-                let g = if m[i] > 0.0 { g[i] } else { 0.0 };
+                let g = where_positive(m[i], g[i]);
                 acc[slot][i] += g;
                 product[slot][i] += g * (y[i] - mean[i]);
             }
         });
         blocks_mut(plain)[block] = zip(acc);
         blocks_mut(products)[block] = zip(product);
-    }
-}
-
-/// Vectors over channels that a gradient goes through a BatchNorm with.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Back<'a> {
-    pub(crate) mean: &'a [f32],
-    pub(crate) factor: &'a [f32],
-    pub(crate) offset: &'a [f32],
-    pub(crate) slope: &'a [f32],
-}
-
-elementwise! {
-    /// `factor (g - offset - (y - mean) slope)`, rounded to storage, in f32; g is masked where there is a mask.
-    fn norm_gradient<T: Element>(gradient: &[T], mask: Option<&[T]>, y: &[T], back: Back<'_>, out: &mut [f32]) = norm_gradient_body::<T>;
-}
-
-#[inline(always)]
-fn norm_gradient_body<T: Element>(
-    gradient: &[T],
-    mask: Option<&[T]>,
-    y: &[T],
-    back: Back<'_>,
-    out: &mut [f32],
-) {
-    let count = back.mean.len() / LANES;
-    let mut block = 0;
-    for (at, ((gradient, y), out)) in blocks(gradient)
-        .iter()
-        .zip(blocks(y))
-        .zip(blocks_mut(out))
-        .enumerate()
-    {
-        let (mut g, y) = (widen(gradient), widen(y));
-        if let Some(mask) = mask {
-            let m = widen(&blocks(mask)[at]);
-            g = lanes!(|i| if m[i] > 0.0 { g[i] } else { 0.0 });
-        }
-        let (mean, factor) = (&blocks(back.mean)[block], &blocks(back.factor)[block]);
-        let (offset, slope) = (&blocks(back.offset)[block], &blocks(back.slope)[block]);
-        let value: Lanes = lanes!(|i| factor[i] * (g[i] - offset[i] - (y[i] - mean[i]) * slope[i]));
-        *out = widen(&round::<T>(&value));
-        block += 1;
-        if block == count {
-            block = 0;
-        }
-    }
-}
-
-elementwise! {
-    /// Words for weight gradients, two images paired where a word holds two.
-    fn pair_gradients<O: Operand>(first: &[f32], second: Option<&[f32]>, out: &mut [u32]) = pair_gradients_body::<O>;
-}
-
-#[inline(always)]
-fn pair_gradients_body<O: Operand>(first: &[f32], second: Option<&[f32]>, out: &mut [u32]) {
-    let out = out.as_chunks_mut::<LANES>().0;
-    match second {
-        Some(second) => {
-            for ((a, b), out) in blocks(first).iter().zip(blocks(second)).zip(out) {
-                *out = words::<O>(a, b);
-            }
-        }
-        None => {
-            for (a, out) in blocks(first).iter().zip(out) {
-                *out = words::<O>(a, &[0.0; LANES]);
-            }
-        }
     }
 }
 
@@ -277,11 +212,7 @@ fn relu_gradient_body<T: Element>(
             let (y, gradient) = (widen(&y[at]), &gradient[at]);
             let mut g: Lanes = *gradient;
             for i in 0..LANES {
-                g[i] = if y[i] * scale[i] + shift[i] > 0.0 {
-                    g[i]
-                } else {
-                    0.0
-                };
+                g[i] = where_positive(y[i] * scale[i] + shift[i], g[i]);
             }
             let rounded = round::<T>(&g);
             let g = widen(&rounded);
@@ -312,6 +243,7 @@ fn input_gradient_body<T: Element>(
         None => {
             for (g, store) in blocks(gradient).iter().zip(blocks_mut(store)) {
                 *store = round(g);
+                block_done();
             }
         }
         Some((outer, mask)) => {
@@ -322,8 +254,9 @@ fn input_gradient_body<T: Element>(
                 .zip(blocks_mut(store));
             for (((g, outer), mask), store) in blocks {
                 let (outer, mask) = (widen(outer), widen(mask));
-                let value: Lanes = lanes!(|i| g[i] + if mask[i] > 0.0 { outer[i] } else { 0.0 });
+                let value: Lanes = lanes!(|i| g[i] + where_positive(mask[i], outer[i]));
                 *store = round(&value);
+                block_done();
             }
         }
     }

@@ -8,9 +8,9 @@ use half::bf16;
 
 use crate::conv::Operand;
 use crate::conv::backward::{Branch, Epilogue, backward};
+use crate::conv::gradient::Back;
 use crate::conv::layer::ConvLayer;
 use crate::element::{Element, padded};
-use crate::passes::Back;
 use crate::{ConvGeometry, Isa, Linear, LinearScratch, Precision};
 
 const RUNS: usize = 4;

@@ -1,16 +1,19 @@
 //! The backward pass of convolutions over a batch: weight gradients summed over fixed chunks of images, input gradients through what
 //! comes before the convolution.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
+use super::gradient::{Back, Incoming, lay_out};
 use super::layer::{ConvLayer, SCRATCH, Scratch, sized};
 use super::operand::Operand;
 use super::outer::outer;
 use super::product::product;
 use crate::Isa;
 use crate::element::Element;
-use crate::frame::{Affine, Map, load_frame, load_pair};
-use crate::passes::{self, Back};
+use crate::frame::{Affine, Map, load_pair};
+use crate::passes;
 
 /// One convolution's part of a backward pass: its gradient behind its BatchNorm, and the sums of its weight gradient.
 pub(crate) struct Branch<'a, T, O> {
@@ -151,7 +154,7 @@ struct Part<'a, T, O> {
 
 /// A chunk of images.
 struct Job<'a, T, O> {
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     x: &'a [T],
     parts: Vec<Part<'a, T, O>>,
     epilogue: Epilogue<'a, T>,
@@ -181,23 +184,16 @@ impl<T: Element, O: Operand> Job<'_, T, O> {
             let out = sized(&mut scratch.output, now * input.len());
             let wanted = !matches!(self.epilogue, Epilogue::Drop);
             for (index, part) in self.parts.iter_mut().enumerate() {
-                part.weight_gradient(
+                let (gradient_pairs, frames) = part.lay_out(
                     isa,
-                    start,
-                    now,
-                    pairs,
-                    &mut scratch.gradient,
+                    start..start + now,
+                    wanted,
                     &mut scratch.gradient_pairs,
+                    &mut scratch.frames,
                 );
+                part.weight_gradient(isa, pairs, gradient_pairs);
                 if wanted {
-                    part.input_gradient(
-                        isa,
-                        now,
-                        &scratch.gradient,
-                        &mut scratch.frames,
-                        out,
-                        index > 0,
-                    );
+                    part.input_gradient(isa, frames, out, index > 0);
                 }
             }
             finish(isa, &mut self.epilogue, input, start, out);
@@ -223,37 +219,41 @@ fn load_pairs<T: Element, O: Operand>(
 }
 
 impl<T: Element, O: Operand> Part<'_, T, O> {
-    /// The gradient before this convolution's BatchNorm, left in `gradient`, and its weight gradient.
-    fn weight_gradient(
-        &mut self,
+    /// The gradient before this convolution's BatchNorm of some images: words for the weight gradient, frames for the input gradient
+    /// where it is wanted.
+    fn lay_out<'s>(
+        &self,
         isa: Isa,
-        start: usize,
-        images: usize,
-        x_pairs: &[u32],
-        gradient: &mut Vec<f32>,
-        gradient_pairs: &mut Vec<u32>,
-    ) {
+        images: Range<usize>,
+        wanted: bool,
+        pairs: &'s mut Vec<u32>,
+        frames: &'s mut Vec<u32>,
+    ) -> (&'s [u32], &'s [u32]) {
         let output = self.layer.out_map();
-        let span = start * output.len()..(start + images) * output.len();
-        let dy = sized(gradient, images * output.len());
-        let mask = self.mask.map(|mask| &mask[span.clone()]);
-        passes::norm_gradient::<T>(
-            isa,
-            &self.gradient[span.clone()],
-            mask,
-            &self.y[span],
-            self.back,
-            dy,
-        );
-        let pairs = images.div_ceil(O::PER_WORD);
-        let dy_pairs = sized(gradient_pairs, pairs * output.len());
-        for (dy, pair) in dy
-            .chunks(O::PER_WORD * output.len())
-            .zip(dy_pairs.chunks_exact_mut(output.len()))
-        {
-            let (first, second) = dy.split_at(output.len());
-            passes::pair_gradients::<O>(isa, first, (!second.is_empty()).then_some(second), pair);
+        let pairs = sized(pairs, images.len().div_ceil(O::PER_WORD) * output.len());
+        let frame = if wanted {
+            output.frame_len() / O::PER_WORD
+        } else {
+            0
+        };
+        let frames = sized(frames, images.len() * frame);
+        for (index, pair) in pairs.chunks_exact_mut(output.len()).enumerate() {
+            let first = index * O::PER_WORD;
+            let last = (first + O::PER_WORD).min(images.len());
+            let span = (images.start + first) * output.len()..(images.start + last) * output.len();
+            let incoming = Incoming {
+                gradient: &self.gradient[span.clone()],
+                mask: self.mask.map(|mask| &mask[span.clone()]),
+                y: &self.y[span],
+            };
+            let frames = &mut frames[first * frame..last * frame];
+            lay_out::<T, O>(isa, output, incoming, self.back, pair, frames);
         }
+        (pairs, frames)
+    }
+
+    fn weight_gradient(&mut self, isa: Isa, x_pairs: &[u32], dy_pairs: &[u32]) {
+        let pairs = dy_pairs.len() / self.layer.out_map().len();
         outer::<O>(
             isa,
             &self.layer.geometry,
@@ -264,24 +264,7 @@ impl<T: Element, O: Operand> Part<'_, T, O> {
         );
     }
 
-    fn input_gradient(
-        &self,
-        isa: Isa,
-        images: usize,
-        gradient: &[f32],
-        frames: &mut Vec<u32>,
-        out: &mut [f32],
-        accumulate: bool,
-    ) {
-        let output = self.layer.out_map();
-        let frame = output.frame_len() / O::PER_WORD;
-        let frames = sized(frames, images * frame);
-        for (dy, frame) in gradient
-            .chunks_exact(output.len())
-            .zip(frames.chunks_exact_mut(frame))
-        {
-            load_frame::<f32, O>(isa, output, dy, None, frame);
-        }
+    fn input_gradient(&self, isa: Isa, frames: &[u32], out: &mut [f32], accumulate: bool) {
         let (walks, panels) = (&self.layer.backward_walks, &self.layer.backward_panels);
         product::<O>(
             isa,

@@ -9,12 +9,12 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::backward::{Branch, Epilogue, backward};
+use super::gradient::Back;
 use super::layer::ConvLayer;
 use super::reference::visit_products;
 use super::{ConvGeometry, Operand};
 use crate::Isa;
 use crate::element::{Element, padded};
-use crate::passes::Back;
 
 #[derive(Debug, Clone)]
 struct Case {

@@ -41,7 +41,6 @@ pub(super) struct Scratch {
     pub(super) pairs: Vec<u32>,
     pub(super) gradient_pairs: Vec<u32>,
     pub(super) output: Vec<f32>,
-    pub(super) gradient: Vec<f32>,
 }
 
 thread_local! {
@@ -184,7 +183,7 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
                     false,
                 );
                 let images = out
-                    .chunks_exact_mut(output.len())
+                    .chunks_exact(output.len())
                     .zip(y.chunks_exact_mut(output.len()));
                 for ((out, y), moments) in images.zip(moments.chunks_exact_mut(2 * output.channels))
                 {

@@ -14,6 +14,7 @@ pub(crate) mod backward;
 #[cfg(test)]
 pub(crate) mod battery;
 mod geometry;
+pub(crate) mod gradient;
 pub(crate) mod layer;
 pub(crate) mod operand;
 mod outer;

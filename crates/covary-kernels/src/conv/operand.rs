@@ -16,6 +16,8 @@ pub trait Operand: Element {
     const BF16: bool;
     /// The word of `first` and, where a word holds two, `second`.
     fn word(first: f32, second: f32) -> u32;
+    /// The words of a block of neighbours.
+    fn pack(block: &[Self; LANES], words: &mut [u32]);
 }
 
 impl Operand for f32 {
@@ -24,6 +26,11 @@ impl Operand for f32 {
     #[inline(always)]
     fn word(first: f32, _: f32) -> u32 {
         first.to_bits()
+    }
+    #[inline(always)]
+    fn pack(block: &[Self; LANES], words: &mut [u32]) {
+        let words: &mut [u32; LANES] = words.try_into().expect("a block of words");
+        *words = lanes!(|i| block[i].to_bits());
     }
 }
 
@@ -35,9 +42,34 @@ impl Operand for bf16 {
         let low = u32::from(<Self as Element>::round(first).to_bits());
         low | u32::from(<Self as Element>::round(second).to_bits()) << 16
     }
+    #[inline(always)]
+    fn pack(block: &[Self; LANES], words: &mut [u32]) {
+        let words: &mut [u32; LANES / 2] = words.try_into().expect("half a block of words");
+        // SAFETY: 32 bytes without padding are as many of any integer. The first number is the lower half where the tiles read them.
+        *words = unsafe { std::mem::transmute::<[Self; LANES], [u32; LANES / 2]>(*block) };
+    }
 }
 
 #[inline(always)]
 pub(crate) fn words<O: Operand>(first: &Lanes, second: &Lanes) -> [u32; LANES] {
     lanes!(|i| O::word(first[i], second[i]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_blocks_hold_the_words_of_neighbours() {
+        let values: Lanes = lanes!(|i| (i as f32 - 7.3) * 1.7e3);
+        let block: [bf16; LANES] = lanes!(|i| <bf16 as Element>::round(values[i]));
+        let mut words = [0; LANES / 2];
+        bf16::pack(&block, &mut words);
+        for (i, word) in words.into_iter().enumerate() {
+            assert_eq!(word, bf16::word(values[2 * i], values[2 * i + 1]));
+        }
+        let mut words = [0; LANES];
+        f32::pack(&values, &mut words);
+        assert_eq!(words, values.map(f32::to_bits));
+    }
 }
