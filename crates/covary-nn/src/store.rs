@@ -107,7 +107,7 @@ fn read_tensor(tensors: &SafeTensors<'_>, entry: &LayoutEntry) -> Result<Vec<f32
         .collect())
 }
 
-/// Writes a file whole or not at all: beside it first, synced, then renamed over it.
+/// Writes a file whole or not at all: beside it first, synced, then renamed over it. Who may read it follows the umask, as of any file.
 ///
 /// # Errors
 /// When it cannot be written; what was there before is then untouched.
@@ -116,9 +116,29 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_is_as_readable_as_any_other() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, plain) = (folder.path().join("ours"), folder.path().join("plain"));
+        write_atomically(&ours, b"text").unwrap();
+        std::fs::write(&plain, b"text").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
 }
