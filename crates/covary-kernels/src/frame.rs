@@ -112,9 +112,9 @@ fn put_channels<T: Element, O: Operand>(lanes: &Lanes, words: &mut [u32]) {
 }
 
 elementwise! {
-    /// Frame words for weight gradients, the same pixel of two images paired where a word holds two:
-    /// `[height + 2, width + 2, channels]`. A missing second image is zeros.
-    fn load_pair<T: Element, O: Operand>(map: Map, first: &[T], second: Option<&[T]>, affine: Option<Affine<'_>>, frame: &mut [u32])
+    /// Frame words for weight gradients, the same pixel of two images paired where a word holds two: a frame for each block of
+    /// channels, `[channels / 16, height + 2, width + 2, 16]`. A missing second image is zeros.
+    fn load_pair<T: Element, O: Operand>(map: Map, first: &[T], second: Option<&[T]>, affine: Option<Affine<'_>>, frames: &mut [u32])
         = load_pair_body::<T, O>;
 }
 
@@ -124,38 +124,39 @@ fn load_pair_body<T: Element, O: Operand>(
     first: &[T],
     second: Option<&[T]>,
     affine: Option<Affine<'_>>,
-    frame: &mut [u32],
+    frames: &mut [u32],
 ) {
-    clear_border(map, map.channels, frame);
+    let count = map.channels / LANES;
     let len = map.width * map.channels;
-    for y in 0..map.height {
-        let inside = &mut frame[map.row_inside(y, map.channels)];
-        let first = &first[y * len..][..len];
-        let second = second.map(|second| &second[y * len..][..len]);
-        pair_row::<T, O>(map.channels, first, second, affine, inside);
+    for (block, frame) in frames.chunks_exact_mut(map.frame_len() / count).enumerate() {
+        clear_border(map, LANES, frame);
+        let affine =
+            affine.map(|affine| (&blocks(affine.scale)[block], &blocks(affine.shift)[block]));
+        for row in 0..map.height {
+            let inside = frame[map.row_inside(row, LANES)].as_chunks_mut::<LANES>().0;
+            let first = &blocks(&first[row * len..][..len])[block..];
+            let second = second.map(|second| &blocks(&second[row * len..][..len])[block..]);
+            pair_row::<T, O>(count, first, second, affine, inside);
+        }
     }
 }
 
+/// One block of channels of a row; `count` blocks from pixel to pixel.
 #[inline(always)]
 fn pair_row<T: Element, O: Operand>(
-    channels: usize,
-    first: &[T],
-    second: Option<&[T]>,
-    affine: Option<Affine<'_>>,
-    out: &mut [u32],
+    count: usize,
+    first: &[[T; LANES]],
+    second: Option<&[[T; LANES]]>,
+    affine: Option<(&Lanes, &Lanes)>,
+    out: &mut [[u32; LANES]],
 ) {
-    let per_pixel = channels / LANES;
-    let mut channel = 0;
-    let zeros = [T::default(); LANES];
-    for (at, (first, words_out)) in blocks(first)
-        .iter()
-        .zip(out.as_chunks_mut::<LANES>().0)
-        .enumerate()
-    {
-        let mut a = widen(first);
-        let mut b = widen(second.map_or(&zeros, |second| &blocks(second)[at]));
-        if let Some(Affine { scale, shift }) = affine {
-            let (scale, shift) = (&blocks(scale)[channel], &blocks(shift)[channel]);
+    for (column, words_out) in out.iter_mut().enumerate() {
+        let mut a = widen(&first[column * count]);
+        let mut b = [0.0; LANES];
+        if let Some(second) = second {
+            b = widen(&second[column * count]);
+        }
+        if let Some((scale, shift)) = affine {
             a = activate(&a, scale, shift);
             if second.is_some() {
                 b = activate(&b, scale, shift);
@@ -163,9 +164,5 @@ fn pair_row<T: Element, O: Operand>(
         }
         *words_out = words::<O>(&widen(&round::<T>(&a)), &widen(&round::<T>(&b)));
         block_done();
-        channel += 1;
-        if channel == per_pixel {
-            channel = 0;
-        }
     }
 }

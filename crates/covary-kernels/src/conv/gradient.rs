@@ -6,7 +6,9 @@
 
 use super::operand::{Operand, words};
 use crate::dispatch::elementwise;
-use crate::element::{Element, LANES, block_done, blocks, lanes, round, where_positive, widen};
+use crate::element::{
+    Element, LANES, Lanes, block_done, blocks, lanes, round, where_positive, widen,
+};
 use crate::frame::{Map, clear_border};
 
 /// Vectors over channels that a gradient goes through a BatchNorm with.
@@ -30,7 +32,7 @@ elementwise! {
     /// Lays out the gradient of one or two images.
     ///
     /// # Shapes
-    /// - pair: `[pixels, padded channels]` words
+    /// - pair: `[padded channels / 16, pixels, 16]` words
     /// - frames: `[images, height + 2, width + 2, padded channels / PER_WORD]` words, or none where no input gradient is wanted
     fn lay_out<T: Element, O: Operand>(map: Map, incoming: Incoming<'_, T>, back: Back<'_>, pair: &mut [u32], frames: &mut [u32])
         = lay_out_body::<T, O>;
@@ -48,20 +50,23 @@ fn lay_out_body<T: Element, O: Operand>(
     for frame in frames.chunks_exact_mut(frame) {
         clear_border(map, map.channels / O::PER_WORD, frame);
     }
-    let images = incoming.gradient.len() / map.len();
+    let two = incoming.gradient.len() > map.len();
     let (first_frame, second_frame) = frames.split_at_mut(frame.min(frames.len()));
     let len = map.width * map.channels;
-    for row in 0..map.height {
-        let inside = map.row_inside(row, map.channels / O::PER_WORD);
-        let words = &mut pair[row * len..][..len];
-        let first = incoming.part(row * len, len);
-        let to = first_frame.get_mut(inside.clone()).unwrap_or_default();
-        if images == 2 {
-            let second = incoming.part(map.len() + row * len, len);
-            let second_to = second_frame.get_mut(inside).unwrap_or_default();
-            two_rows::<T, O>(first, second, back, words, to, second_to);
-        } else {
-            one_row::<T, O>(first, back, words, to);
+    for (block, pair) in pair.chunks_exact_mut(map.pixels() * LANES).enumerate() {
+        let channels = Channels::new(back, block);
+        for (row, words) in pair.chunks_exact_mut(map.width * LANES).enumerate() {
+            let inside = map.row_inside(row, map.channels / O::PER_WORD);
+            let words = words.as_chunks_mut::<LANES>().0;
+            let first = incoming.part(row * len, len);
+            let to = first_frame.get_mut(inside.clone()).unwrap_or_default();
+            if two {
+                let second = incoming.part(map.len() + row * len, len);
+                let second_to = second_frame.get_mut(inside).unwrap_or_default();
+                two_rows::<T, O>(first, second, &channels, words, to, second_to);
+            } else {
+                one_row::<T, O>(first, &channels, words, to);
+            }
         }
     }
 }
@@ -69,24 +74,15 @@ fn lay_out_body<T: Element, O: Operand>(
 #[inline(always)]
 fn one_row<T: Element, O: Operand>(
     row: Incoming<'_, T>,
-    back: Back<'_>,
-    words_out: &mut [u32],
+    channels: &Channels<'_>,
+    words_out: &mut [[u32; LANES]],
     frame: &mut [u32],
 ) {
-    let count = back.mean.len() / LANES;
-    let mut frame = frame.chunks_exact_mut(LANES / O::PER_WORD);
-    let mut channel = 0;
-    for (at, out) in words_out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        let dy = row.block(at, channel, back);
+    for (column, out) in words_out.iter_mut().enumerate() {
+        let dy = row.block(column, channels);
         *out = words::<O>(&widen(&dy), &[0.0; LANES]);
-        if let Some(frame) = frame.next() {
-            O::pack(&lanes!(|i| O::round(dy[i].widen())), frame);
-        }
+        put_frame::<T, O>(&dy, channels.at(column), frame);
         block_done();
-        channel += 1;
-        if channel == count {
-            channel = 0;
-        }
     }
 }
 
@@ -94,29 +90,58 @@ fn one_row<T: Element, O: Operand>(
 fn two_rows<T: Element, O: Operand>(
     first: Incoming<'_, T>,
     second: Incoming<'_, T>,
-    back: Back<'_>,
-    words_out: &mut [u32],
+    channels: &Channels<'_>,
+    words_out: &mut [[u32; LANES]],
     first_frame: &mut [u32],
     second_frame: &mut [u32],
 ) {
-    let count = back.mean.len() / LANES;
-    let mut frames = first_frame
-        .chunks_exact_mut(LANES / O::PER_WORD)
-        .zip(second_frame.chunks_exact_mut(LANES / O::PER_WORD));
-    let mut channel = 0;
-    for (at, out) in words_out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        let a = first.block(at, channel, back);
-        let b = second.block(at, channel, back);
+    for (column, out) in words_out.iter_mut().enumerate() {
+        let a = first.block(column, channels);
+        let b = second.block(column, channels);
         *out = words::<O>(&widen(&a), &widen(&b));
-        if let Some((first, second)) = frames.next() {
-            O::pack(&lanes!(|i| O::round(a[i].widen())), first);
-            O::pack(&lanes!(|i| O::round(b[i].widen())), second);
-        }
+        put_frame::<T, O>(&a, channels.at(column), first_frame);
+        put_frame::<T, O>(&b, channels.at(column), second_frame);
         block_done();
-        channel += 1;
-        if channel == count {
-            channel = 0;
+    }
+}
+
+/// Writes block `at` of a row of a frame that is wanted.
+#[inline(always)]
+fn put_frame<T: Element, O: Operand>(dy: &[T; LANES], at: usize, row: &mut [u32]) {
+    let words = LANES / O::PER_WORD;
+    if let Some(to) = row.get_mut(at * words..(at + 1) * words) {
+        O::pack(&lanes!(|i| O::round(dy[i].widen())), to);
+    }
+}
+
+/// One block of the channels.
+struct Channels<'a> {
+    /// Which, of how many.
+    block: usize,
+    count: usize,
+    mean: &'a Lanes,
+    factor: &'a Lanes,
+    offset: &'a Lanes,
+    slope: &'a Lanes,
+}
+
+impl<'a> Channels<'a> {
+    #[inline(always)]
+    fn new(back: Back<'a>, block: usize) -> Self {
+        Self {
+            block,
+            count: back.mean.len() / LANES,
+            mean: &blocks(back.mean)[block],
+            factor: &blocks(back.factor)[block],
+            offset: &blocks(back.offset)[block],
+            slope: &blocks(back.slope)[block],
         }
+    }
+
+    /// The block of a pixel in its row.
+    #[inline(always)]
+    fn at(&self, column: usize) -> usize {
+        column * self.count + self.block
     }
 }
 
@@ -130,17 +155,23 @@ impl<T: Element> Incoming<'_, T> {
         }
     }
 
-    /// Block `at` of a row, of the channels from `16 * channel` on.
+    /// The gradient of a pixel of a row.
     #[inline(always)]
-    fn block(&self, at: usize, channel: usize, back: Back<'_>) -> [T; LANES] {
+    fn block(&self, column: usize, channels: &Channels<'_>) -> [T; LANES] {
+        let at = channels.at(column);
         let mut g = widen(&blocks(self.gradient)[at]);
         let y = widen(&blocks(self.y)[at]);
         if let Some(mask) = self.mask {
             let m = widen(&blocks(mask)[at]);
             g = lanes!(|i| where_positive(m[i], g[i]));
         }
-        let (mean, factor) = (&blocks(back.mean)[channel], &blocks(back.factor)[channel]);
-        let (offset, slope) = (&blocks(back.offset)[channel], &blocks(back.slope)[channel]);
+        let Channels {
+            mean,
+            factor,
+            offset,
+            slope,
+            ..
+        } = channels;
         round(&lanes!(
             |i| factor[i] * (g[i] - offset[i] - (y[i] - mean[i]) * slope[i])
         ))

@@ -18,6 +18,7 @@ pub(crate) mod gradient;
 pub(crate) mod layer;
 pub(crate) mod operand;
 mod outer;
+mod outer_tile;
 mod panel;
 mod product;
 pub mod reference;

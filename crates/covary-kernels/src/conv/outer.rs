@@ -1,42 +1,37 @@
 //! Weight gradients: for each tap, the sum over output pixels of input channel times output-gradient channel.
 //!
-//! `dW[tap][ci][co] += Σ_pixels x[pixel * stride + tap][ci] · dy[pixel][co]`. A tile keeps P input channels times NB blocks of 16 output
-//! channels in accumulators while the pixels go by. With bf16 a word holds the same pixel of two images, so both products of the
-//! instruction belong to the sum and no tap needs another alignment.
+//! `dW[tap][ci][co] += Σ_pixels x[pixel * stride + tap][ci] · dy[pixel][co]`. With bf16 a word holds the same pixel of two images,
+//! so both products of the instruction belong to the sum and no tap needs another alignment. Channels lie in blocks of 16, so that a
+//! tile reads its pixels one after the other.
 
 use super::geometry::ConvGeometry;
 use super::operand::Operand;
+use super::outer_tile::{Pixels, tile};
 use crate::Isa;
 use crate::element::{LANES, padded};
 
-/// Extents of one tile's walk, in words.
-struct Pixels {
-    images: usize,
-    rows: usize,
-    columns: usize,
-    x_image: usize,
-    x_row: usize,
-    x_step: usize,
-    dy_image: usize,
-    dy_step: usize,
-}
+/// Bytes of frames and gradients that all taps of a block of channels walk over before the next bytes come: about a core's first cache.
+const NEAR: usize = 64 << 10;
 
 impl Pixels {
-    fn reaches(&self, x: &[u32], dy: &[u32], p: usize, lanes: usize) -> bool {
-        let last = (self.images - 1) * self.x_image
-            + (self.rows - 1) * self.x_row
-            + (self.columns - 1) * self.x_step;
-        let last_dy =
-            (self.images - 1) * self.dy_image + (self.rows * self.columns - 1) * self.dy_step;
-        x.len() >= last + p && dy.len() >= last_dy + lanes
+    /// Whole images, or rows of one, that stay near with their gradients of some blocks.
+    fn part(&self, blocks: usize) -> Self {
+        let row = 4 * (self.x_row + blocks * self.columns * LANES);
+        let images = (NEAR / (row * self.rows)).clamp(1, self.images);
+        let rows = (NEAR / row).clamp(1, self.rows);
+        Self {
+            images,
+            rows,
+            ..*self
+        }
     }
 }
 
 /// Adds the weight gradient of some images to `sums`.
 ///
 /// # Shapes
-/// - x: `[images / PER_WORD, height + 2, width + 2, padded c_in]` words, images paired for bf16
-/// - dy: `[images / PER_WORD, out_pixels, padded c_out]` words
+/// - x: `[images / PER_WORD, padded c_in / 16, height + 2, width + 2, 16]` words, images paired for bf16
+/// - dy: `[images / PER_WORD, padded c_out / 16, out_pixels, 16]` words
 /// - sums: `[taps, padded c_in, padded c_out]` f32
 pub(crate) fn outer<O: Operand>(
     isa: Isa,
@@ -48,241 +43,68 @@ pub(crate) fn outer<O: Operand>(
 ) {
     let (c_in, c_out) = (padded(geometry.c_in), padded(geometry.c_out));
     let frame_width = geometry.width + 2;
-    let pixels = Pixels {
+    let frame = (geometry.height + 2) * frame_width * LANES;
+    let whole = Pixels {
         images,
         rows: geometry.out_height(),
         columns: geometry.out_width(),
-        x_image: (geometry.height + 2) * frame_width * c_in,
-        x_row: geometry.stride * frame_width * c_in,
-        x_step: geometry.stride * c_in,
+        x_image: frame * c_in / LANES,
+        x_row: geometry.stride * frame_width * LANES,
+        x_step: geometry.stride * LANES,
         dy_image: geometry.out_pixels() * c_out,
-        dy_step: c_out,
+        dy_block: geometry.out_pixels() * LANES,
     };
-    for (offset, tap) in geometry.forward_walk().taps {
-        let sums = &mut sums[tap * c_in * c_out..][..c_in * c_out];
-        let mut block = 0;
-        while block < c_out / LANES {
-            let now = match c_out / LANES - block {
-                4.. => 4,
-                2 | 3 => 2,
-                _ => 1,
-            };
-            // Few input channels (images have three) take a short tile, not sixteen times their work.
-            let p = if geometry.c_in <= 4 { 4 } else { 16 / now };
-            for ci in (0..geometry.c_in).step_by(p) {
-                let x = &x[offset * c_in + ci..];
-                let dy = &dy[block * LANES..];
-                assert!(
-                    pixels.reaches(x, dy, p, now * LANES),
-                    "the pixels lie in frame and gradient"
-                );
-                let sums = &mut sums[ci * c_out + block * LANES..];
-                assert!(
-                    sums.len() >= (p - 1) * c_out + now * LANES,
-                    "the tile lies in the sums"
-                );
-                tile::<O>(isa, &pixels, p, now, x, dy, sums, c_out);
+    let taps = geometry.forward_walk().taps;
+    let mut block = 0;
+    while block < c_out / LANES {
+        let now = match c_out / LANES - block {
+            4.. => 4,
+            2 | 3 => 2,
+            _ => 1,
+        };
+        let part = whole.part(now);
+        for ci in (0..geometry.c_in).step_by(LANES) {
+            let x = &x[ci / LANES * frame..];
+            let dy = &dy[block * whole.dy_block..];
+            let sums = &mut sums[ci * c_out + block * LANES..];
+            let channels = LANES.min(geometry.c_in - ci);
+            for image in (0..images).step_by(part.images) {
+                for row in (0..whole.rows).step_by(part.rows) {
+                    let pixels = Pixels {
+                        images: part.images.min(images - image),
+                        rows: part.rows.min(whole.rows - row),
+                        ..part
+                    };
+                    let x = &x[image * whole.x_image + row * whole.x_row..];
+                    let dy = &dy[image * whole.dy_image + row * whole.columns * LANES..];
+                    for &(offset, tap) in &taps {
+                        let x = &x[offset * LANES..];
+                        let sums = &mut sums[tap * c_in * c_out..];
+                        block_of_channels::<O>(isa, &pixels, channels, now, x, dy, sums, c_out);
+                    }
+                }
             }
-            block += now;
         }
+        block += now;
     }
 }
 
-fn tile<O: Operand>(
+/// One tap of up to sixteen input channels.
+fn block_of_channels<O: Operand>(
     isa: Isa,
     pixels: &Pixels,
-    p: usize,
+    channels: usize,
     blocks: usize,
     x: &[u32],
     dy: &[u32],
     sums: &mut [f32],
     sums_row: usize,
 ) {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bf16 if O::BF16 => avx512::choose_bf16(pixels, p, blocks, x, dy, sums, sums_row),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Bf16 => {
-            avx512::choose_f32(pixels, p, blocks, x, dy, sums, sums_row);
-        }
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => plain::avx2(pixels, p, blocks, x, dy, sums, sums_row),
-        _ => plain::portable(pixels, p, blocks, x, dy, sums, sums_row),
+    // Few input channels (images have three) take a short tile, not sixteen times their work.
+    let p = if channels <= 4 { 4 } else { 16 / blocks };
+    for first in (0..channels).step_by(p) {
+        let x = &x[first..];
+        let sums = &mut sums[first * sums_row..];
+        tile::<O>(isa, pixels, p, blocks, x, dy, sums, sums_row);
     }
-}
-
-/// Tiles in plain Rust: f32 words, four input channels times one block at a time.
-mod plain {
-    use super::{LANES, Pixels};
-
-    pub(super) fn portable(
-        pixels: &Pixels,
-        p: usize,
-        blocks: usize,
-        x: &[u32],
-        dy: &[u32],
-        sums: &mut [f32],
-        sums_row: usize,
-    ) {
-        body::<false>(pixels, p, blocks, x, dy, sums, sums_row);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn avx2(
-        pixels: &Pixels,
-        p: usize,
-        blocks: usize,
-        x: &[u32],
-        dy: &[u32],
-        sums: &mut [f32],
-        sums_row: usize,
-    ) {
-        #[target_feature(enable = "avx2,fma")]
-        fn compiled(
-            pixels: &Pixels,
-            p: usize,
-            blocks: usize,
-            x: &[u32],
-            dy: &[u32],
-            sums: &mut [f32],
-            sums_row: usize,
-        ) {
-            body::<true>(pixels, p, blocks, x, dy, sums, sums_row);
-        }
-        // SAFETY: `Isa::Avx2` is only made where the processor has AVX2 and FMA.
-        unsafe { compiled(pixels, p, blocks, x, dy, sums, sums_row) }
-    }
-
-    #[inline(always)]
-    fn body<const FUSED: bool>(
-        pixels: &Pixels,
-        p: usize,
-        blocks: usize,
-        x: &[u32],
-        dy: &[u32],
-        sums: &mut [f32],
-        sums_row: usize,
-    ) {
-        for ci in (0..p).step_by(4) {
-            for b in 0..blocks {
-                let mut acc = [[0.0_f32; LANES]; 4];
-                for image in 0..pixels.images {
-                    for row in 0..pixels.rows {
-                        for column in 0..pixels.columns {
-                            let x = &x[image * pixels.x_image
-                                + row * pixels.x_row
-                                + column * pixels.x_step
-                                + ci..][..4];
-                            let at = image * pixels.dy_image
-                                + (row * pixels.columns + column) * pixels.dy_step
-                                + b * LANES;
-                            let dy: &[u32; LANES] =
-                                dy[at..].first_chunk().expect("checked by the caller");
-                            for (acc, &x) in acc.iter_mut().zip(x) {
-                                let x = f32::from_bits(x);
-                                for (sum, &dy) in acc.iter_mut().zip(dy) {
-                                    let dy = f32::from_bits(dy);
-                                    *sum = if FUSED {
-                                        x.mul_add(dy, *sum)
-                                    } else {
-                                        x * dy + *sum
-                                    };
-                                }
-                            }
-                        }
-                    }
-                }
-                for (q, acc) in acc.iter().enumerate() {
-                    let target = &mut sums[(ci + q) * sums_row + b * LANES..][..LANES];
-                    target.iter_mut().zip(acc).for_each(|(t, sum)| *t += sum);
-                }
-            }
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod avx512 {
-    use std::arch::x86_64::{
-        _mm512_add_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
-    };
-
-    use super::super::tile::avx512::{multiply_bf16, multiply_f32};
-    use super::{LANES, Pixels};
-
-    macro_rules! tiles {
-        ($choose:ident, $tile:ident, $features:literal, $multiply:ident) => {
-            pub(super) fn $choose(
-                pixels: &Pixels,
-                p: usize,
-                blocks: usize,
-                x: &[u32],
-                dy: &[u32],
-                sums: &mut [f32],
-                sums_row: usize,
-            ) {
-                // SAFETY: the caller checked the slices against these extents, and the instruction set is available.
-                unsafe {
-                    match (p, blocks) {
-                        (16, 1) => $tile::<16, 1>(pixels, x, dy, sums, sums_row),
-                        (8, 2) => $tile::<8, 2>(pixels, x, dy, sums, sums_row),
-                        (4, 4) => $tile::<4, 4>(pixels, x, dy, sums, sums_row),
-                        (4, 2) => $tile::<4, 2>(pixels, x, dy, sums, sums_row),
-                        (4, 1) => $tile::<4, 1>(pixels, x, dy, sums, sums_row),
-                        _ => unreachable!("tiles are 16x1, 8x2, 4x4, 4x2 and 4x1"),
-                    }
-                }
-            }
-
-            /// # Safety
-            /// All pixels lie in `x` and `dy`, the tile in `sums`.
-            #[target_feature(enable = $features)]
-            unsafe fn $tile<const P: usize, const NB: usize>(
-                pixels: &Pixels,
-                x: &[u32],
-                dy: &[u32],
-                sums: &mut [f32],
-                sums_row: usize,
-            ) {
-                let mut acc = [[_mm512_setzero_ps(); NB]; P];
-                for image in 0..pixels.images {
-                    // SAFETY: every image lies in `dy`.
-                    let mut dy = unsafe { dy.as_ptr().add(image * pixels.dy_image) }.cast::<f32>();
-                    for row in 0..pixels.rows {
-                        let start = image * pixels.x_image + row * pixels.x_row;
-                        // SAFETY: every row lies in `x`.
-                        let mut x = unsafe { x.as_ptr().add(start) }.cast::<f32>();
-                        for _ in 0..pixels.columns {
-                            let mut lanes = [_mm512_setzero_ps(); NB];
-                            for (b, lanes) in lanes.iter_mut().enumerate() {
-                                // SAFETY: NB blocks of this pixel lie in `dy`.
-                                *lanes = unsafe { _mm512_loadu_ps(dy.add(b * LANES)) };
-                            }
-                            for (p, acc) in acc.iter_mut().enumerate() {
-                                // SAFETY: P channels of this pixel lie in `x`.
-                                let word = _mm512_set1_ps(unsafe { *x.add(p) });
-                                for (acc, lanes) in acc.iter_mut().zip(lanes) {
-                                    *acc = $multiply(*acc, word, lanes);
-                                }
-                            }
-                            x = x.wrapping_add(pixels.x_step);
-                            dy = dy.wrapping_add(pixels.dy_step);
-                        }
-                    }
-                }
-                let sums = sums.as_mut_ptr();
-                for (p, acc) in acc.iter().enumerate() {
-                    for (b, &sum) in acc.iter().enumerate() {
-                        // SAFETY: the tile lies in `sums`.
-                        unsafe {
-                            let target = sums.add(p * sums_row + b * LANES);
-                            _mm512_storeu_ps(target, _mm512_add_ps(sum, _mm512_loadu_ps(target)));
-                        }
-                    }
-                }
-            }
-        };
-    }
-    tiles!(choose_f32, tile_f32, "avx512f", multiply_f32);
-    tiles!(choose_bf16, tile_bf16, "avx512f,avx512bf16", multiply_bf16);
 }

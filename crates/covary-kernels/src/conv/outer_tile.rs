@@ -1,0 +1,242 @@
+//! Register tiles of weight gradients: P input channels times NB blocks of 16 output channels in accumulators while the pixels go by.
+//!
+//! Each pixel loads NB registers of the gradient and broadcasts one word of each input channel: `acc[p][b] += x[p] · dy[b]`. Sixteen
+//! accumulators hide the latency of the multiply-add.
+
+use super::operand::Operand;
+use crate::Isa;
+use crate::element::LANES;
+
+/// Extents of one tile's walk, in words.
+#[derive(Clone, Copy)]
+pub(super) struct Pixels {
+    pub(super) images: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) x_image: usize,
+    pub(super) x_row: usize,
+    pub(super) x_step: usize,
+    pub(super) dy_image: usize,
+    /// From one block of output channels to the next.
+    pub(super) dy_block: usize,
+}
+
+impl Pixels {
+    fn reaches(&self, x: &[u32], dy: &[u32], p: usize, blocks: usize) -> bool {
+        let last = (self.images - 1) * self.x_image
+            + (self.rows - 1) * self.x_row
+            + (self.columns - 1) * self.x_step;
+        let last_dy = (self.images - 1) * self.dy_image
+            + (blocks - 1) * self.dy_block
+            + self.rows * self.columns * LANES;
+        x.len() >= last + p && dy.len() >= last_dy
+    }
+}
+
+/// Adds the walk's sums to `sums`, whose rows are `sums_row` apart.
+pub(super) fn tile<O: Operand>(
+    isa: Isa,
+    pixels: &Pixels,
+    p: usize,
+    blocks: usize,
+    x: &[u32],
+    dy: &[u32],
+    sums: &mut [f32],
+    sums_row: usize,
+) {
+    assert!(
+        pixels.reaches(x, dy, p, blocks),
+        "the pixels lie in frame and gradient"
+    );
+    assert!(
+        sums.len() >= (p - 1) * sums_row + blocks * LANES,
+        "the tile lies in the sums"
+    );
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bf16 if O::BF16 => avx512::choose_bf16(pixels, p, blocks, x, dy, sums, sums_row),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx512Bf16 => {
+            avx512::choose_f32(pixels, p, blocks, x, dy, sums, sums_row);
+        }
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => plain::avx2(pixels, p, blocks, x, dy, sums, sums_row),
+        _ => plain::portable(pixels, p, blocks, x, dy, sums, sums_row),
+    }
+}
+
+/// Tiles in plain Rust: f32 words, four input channels times one block at a time.
+mod plain {
+    use super::{LANES, Pixels};
+
+    pub(super) fn portable(
+        pixels: &Pixels,
+        p: usize,
+        blocks: usize,
+        x: &[u32],
+        dy: &[u32],
+        sums: &mut [f32],
+        sums_row: usize,
+    ) {
+        body::<false>(pixels, p, blocks, x, dy, sums, sums_row);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn avx2(
+        pixels: &Pixels,
+        p: usize,
+        blocks: usize,
+        x: &[u32],
+        dy: &[u32],
+        sums: &mut [f32],
+        sums_row: usize,
+    ) {
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled(
+            pixels: &Pixels,
+            p: usize,
+            blocks: usize,
+            x: &[u32],
+            dy: &[u32],
+            sums: &mut [f32],
+            sums_row: usize,
+        ) {
+            body::<true>(pixels, p, blocks, x, dy, sums, sums_row);
+        }
+        // SAFETY: `Isa::Avx2` is only made where the processor has AVX2 and FMA.
+        unsafe { compiled(pixels, p, blocks, x, dy, sums, sums_row) }
+    }
+
+    #[inline(always)]
+    fn body<const FUSED: bool>(
+        pixels: &Pixels,
+        p: usize,
+        blocks: usize,
+        x: &[u32],
+        dy: &[u32],
+        sums: &mut [f32],
+        sums_row: usize,
+    ) {
+        for ci in (0..p).step_by(4) {
+            for b in 0..blocks {
+                let mut acc = [[0.0_f32; LANES]; 4];
+                for image in 0..pixels.images {
+                    for row in 0..pixels.rows {
+                        for column in 0..pixels.columns {
+                            let x = &x[image * pixels.x_image
+                                + row * pixels.x_row
+                                + column * pixels.x_step
+                                + ci..][..4];
+                            let at = image * pixels.dy_image
+                                + b * pixels.dy_block
+                                + (row * pixels.columns + column) * LANES;
+                            let dy: &[u32; LANES] =
+                                dy[at..].first_chunk().expect("checked by the caller");
+                            for (acc, &x) in acc.iter_mut().zip(x) {
+                                let x = f32::from_bits(x);
+                                for (sum, &dy) in acc.iter_mut().zip(dy) {
+                                    let dy = f32::from_bits(dy);
+                                    *sum = if FUSED {
+                                        x.mul_add(dy, *sum)
+                                    } else {
+                                        x * dy + *sum
+                                    };
+                                }
+                            }
+                        }
+                    }
+                }
+                for (q, acc) in acc.iter().enumerate() {
+                    let target = &mut sums[(ci + q) * sums_row + b * LANES..][..LANES];
+                    target.iter_mut().zip(acc).for_each(|(t, sum)| *t += sum);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::{
+        _mm512_add_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    };
+
+    use super::super::tile::avx512::{multiply_bf16, multiply_f32};
+    use super::{LANES, Pixels};
+
+    macro_rules! tiles {
+        ($choose:ident, $tile:ident, $features:literal, $multiply:ident) => {
+            pub(super) fn $choose(
+                pixels: &Pixels,
+                p: usize,
+                blocks: usize,
+                x: &[u32],
+                dy: &[u32],
+                sums: &mut [f32],
+                sums_row: usize,
+            ) {
+                // SAFETY: the caller checked the slices against these extents, and the instruction set is available.
+                unsafe {
+                    match (p, blocks) {
+                        (16, 1) => $tile::<16, 1>(pixels, x, dy, sums, sums_row),
+                        (8, 2) => $tile::<8, 2>(pixels, x, dy, sums, sums_row),
+                        (4, 4) => $tile::<4, 4>(pixels, x, dy, sums, sums_row),
+                        (4, 2) => $tile::<4, 2>(pixels, x, dy, sums, sums_row),
+                        (4, 1) => $tile::<4, 1>(pixels, x, dy, sums, sums_row),
+                        _ => unreachable!("tiles are 16x1, 8x2, 4x4, 4x2 and 4x1"),
+                    }
+                }
+            }
+
+            /// # Safety
+            /// All pixels lie in `x` and `dy`, the tile in `sums`.
+            #[target_feature(enable = $features)]
+            unsafe fn $tile<const P: usize, const NB: usize>(
+                pixels: &Pixels,
+                x: &[u32],
+                dy: &[u32],
+                sums: &mut [f32],
+                sums_row: usize,
+            ) {
+                let mut acc = [[_mm512_setzero_ps(); NB]; P];
+                for image in 0..pixels.images {
+                    // SAFETY: every image lies in `dy`.
+                    let mut dy = unsafe { dy.as_ptr().add(image * pixels.dy_image) }.cast::<f32>();
+                    for row in 0..pixels.rows {
+                        let start = image * pixels.x_image + row * pixels.x_row;
+                        // SAFETY: every row lies in `x`.
+                        let mut x = unsafe { x.as_ptr().add(start) }.cast::<f32>();
+                        for _ in 0..pixels.columns {
+                            let mut lanes = [_mm512_setzero_ps(); NB];
+                            for (b, lanes) in lanes.iter_mut().enumerate() {
+                                // SAFETY: NB blocks of this pixel lie in `dy`.
+                                *lanes = unsafe { _mm512_loadu_ps(dy.add(b * pixels.dy_block)) };
+                            }
+                            for (p, acc) in acc.iter_mut().enumerate() {
+                                // SAFETY: P channels of this pixel lie in `x`.
+                                let word = _mm512_set1_ps(unsafe { *x.add(p) });
+                                for (acc, lanes) in acc.iter_mut().zip(lanes) {
+                                    *acc = $multiply(*acc, word, lanes);
+                                }
+                            }
+                            x = x.wrapping_add(pixels.x_step);
+                            dy = dy.wrapping_add(LANES);
+                        }
+                    }
+                }
+                let sums = sums.as_mut_ptr();
+                for (p, acc) in acc.iter().enumerate() {
+                    for (b, &sum) in acc.iter().enumerate() {
+                        // SAFETY: the tile lies in `sums`.
+                        unsafe {
+                            let target = sums.add(p * sums_row + b * LANES);
+                            _mm512_storeu_ps(target, _mm512_add_ps(sum, _mm512_loadu_ps(target)));
+                        }
+                    }
+                }
+            }
+        };
+    }
+    tiles!(choose_f32, tile_f32, "avx512f", multiply_f32);
+    tiles!(choose_bf16, tile_bf16, "avx512f,avx512bf16", multiply_bf16);
+}
