@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::Isa;
 use crate::dispatch::elementwise;
+use crate::element::where_positive;
 use crate::norm::{EPSILON, MOMENTUM};
 
 /// Columns that a job takes the statistics of.
@@ -235,7 +236,7 @@ elementwise! {
 #[inline(always)]
 fn mask_body(out: &[f32], gradient: &mut [f32]) {
     for (g, out) in gradient.iter_mut().zip(out) {
-        *g = if *out > 0.0 { *g } else { 0.0 };
+        *g = where_positive(*out, *g);
     }
 }
 

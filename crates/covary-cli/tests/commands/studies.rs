@@ -172,7 +172,8 @@ fn a_study_ends_with_effects_and_a_diverged_run_is_an_outcome() {
 
 #[test]
 fn a_killed_study_goes_on_and_ends_with_the_bits_of_one_left_alone() {
-    let plan = "seeds = [0]\n[base]\nrecipe = \"small.toml\"\n[[variant]]\nname = \"longer\"\nset = [\"epochs=3\"]\n";
+    // Some seconds of training, so that a signal meets it before its end.
+    let plan = "seeds = [0]\n[base]\nrecipe = \"small.toml\"\nset = [\"epochs=100\"]\n[[variant]]\nname = \"longer\"\nset = [\"epochs=101\"]\n";
     let folder = folder(plan);
     let whole = run(
         folder.path(),

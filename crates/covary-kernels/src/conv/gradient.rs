@@ -58,49 +58,41 @@ fn lay_out_body<T: Element, O: Operand>(
         for (row, words) in pair.chunks_exact_mut(map.width * LANES).enumerate() {
             let inside = map.row_inside(row, map.channels / O::PER_WORD);
             let words = words.as_chunks_mut::<LANES>().0;
-            let first = incoming.part(row * len, len);
-            let to = first_frame.get_mut(inside.clone()).unwrap_or_default();
-            if two {
-                let second = incoming.part(map.len() + row * len, len);
-                let second_to = second_frame.get_mut(inside).unwrap_or_default();
-                two_rows::<T, O>(first, second, &channels, words, to, second_to);
-            } else {
-                one_row::<T, O>(first, &channels, words, to);
-            }
+            let mut first = Row {
+                incoming: incoming.part(row * len, len),
+                frame: first_frame.get_mut(inside.clone()).unwrap_or_default(),
+            };
+            let mut second = two.then(|| Row {
+                incoming: incoming.part(map.len() + row * len, len),
+                frame: second_frame.get_mut(inside).unwrap_or_default(),
+            });
+            lay_out_row::<T, O>(&mut first, second.as_mut(), &channels, words);
         }
     }
 }
 
-#[inline(always)]
-fn one_row<T: Element, O: Operand>(
-    row: Incoming<'_, T>,
-    channels: &Channels<'_>,
-    words_out: &mut [[u32; LANES]],
-    frame: &mut [u32],
-) {
-    for (column, out) in words_out.iter_mut().enumerate() {
-        let dy = row.block(column, channels);
-        *out = words::<O>(&widen(&dy), &[0.0; LANES]);
-        put_frame::<T, O>(&dy, channels.at(column), frame);
-        block_done();
-    }
+/// A row of an image, and of its frame where that is wanted.
+struct Row<'a, T> {
+    incoming: Incoming<'a, T>,
+    frame: &'a mut [u32],
 }
 
 #[inline(always)]
-fn two_rows<T: Element, O: Operand>(
-    first: Incoming<'_, T>,
-    second: Incoming<'_, T>,
+fn lay_out_row<T: Element, O: Operand>(
+    first: &mut Row<'_, T>,
+    mut second: Option<&mut Row<'_, T>>,
     channels: &Channels<'_>,
     words_out: &mut [[u32; LANES]],
-    first_frame: &mut [u32],
-    second_frame: &mut [u32],
 ) {
     for (column, out) in words_out.iter_mut().enumerate() {
-        let a = first.block(column, channels);
-        let b = second.block(column, channels);
+        let a = first.incoming.block(column, channels);
+        put_frame::<T, O>(&a, channels.at(column), first.frame);
+        let mut b = [T::default(); LANES];
+        if let Some(second) = &mut second {
+            b = second.incoming.block(column, channels);
+            put_frame::<T, O>(&b, channels.at(column), second.frame);
+        }
         *out = words::<O>(&widen(&a), &widen(&b));
-        put_frame::<T, O>(&a, channels.at(column), first_frame);
-        put_frame::<T, O>(&b, channels.at(column), second_frame);
         block_done();
     }
 }

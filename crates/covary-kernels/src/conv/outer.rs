@@ -13,7 +13,7 @@ use crate::element::{LANES, padded};
 /// Bytes of frames and gradients that all taps of a block of channels walk over before the next bytes come: about a core's first cache.
 const NEAR: usize = 64 << 10;
 
-impl Pixels {
+impl Pixels<'_> {
     /// Whole images, or rows of one, that stay near with their gradients of some blocks.
     fn part(&self, blocks: usize) -> Self {
         let row = 4 * (self.x_row + blocks * self.columns * LANES);
@@ -22,6 +22,15 @@ impl Pixels {
         Self {
             images,
             rows,
+            ..*self
+        }
+    }
+
+    /// The same walk from other words on.
+    fn from(&self, x: usize, dy: usize) -> Self {
+        Self {
+            x: &self.x[x..],
+            dy: &self.dy[dy..],
             ..*self
         }
     }
@@ -44,7 +53,9 @@ pub(crate) fn outer<O: Operand>(
     let (c_in, c_out) = (padded(geometry.c_in), padded(geometry.c_out));
     let frame_width = geometry.width + 2;
     let frame = (geometry.height + 2) * frame_width * LANES;
-    let whole = Pixels {
+    let pixels = Pixels {
+        x,
+        dy,
         images,
         rows: geometry.out_height(),
         columns: geometry.out_width(),
@@ -53,8 +64,13 @@ pub(crate) fn outer<O: Operand>(
         x_step: geometry.stride * LANES,
         dy_image: geometry.out_pixels() * c_out,
         dy_block: geometry.out_pixels() * LANES,
+        sums_row: c_out,
     };
-    let taps = geometry.forward_walk().taps;
+    // Words from a tap's pixels and numbers from its sums on.
+    let taps = geometry.forward_walk().taps.into_iter();
+    let taps: Vec<_> = taps
+        .map(|(offset, tap)| (offset * LANES, tap * c_in * c_out))
+        .collect();
     let mut block = 0;
     while block < c_out / LANES {
         let now = match c_out / LANES - block {
@@ -62,49 +78,44 @@ pub(crate) fn outer<O: Operand>(
             2 | 3 => 2,
             _ => 1,
         };
-        let part = whole.part(now);
         for ci in (0..geometry.c_in).step_by(LANES) {
-            let x = &x[ci / LANES * frame..];
-            let dy = &dy[block * whole.dy_block..];
-            let sums = &mut sums[ci * c_out + block * LANES..];
+            let pixels = pixels.from(ci / LANES * frame, block * pixels.dy_block);
             let channels = LANES.min(geometry.c_in - ci);
-            for image in (0..images).step_by(part.images) {
-                for row in (0..whole.rows).step_by(part.rows) {
-                    let pixels = Pixels {
-                        images: part.images.min(images - image),
-                        rows: part.rows.min(whole.rows - row),
-                        ..part
-                    };
-                    let x = &x[image * whole.x_image + row * whole.x_row..];
-                    let dy = &dy[image * whole.dy_image + row * whole.columns * LANES..];
-                    for &(offset, tap) in &taps {
-                        let x = &x[offset * LANES..];
-                        let sums = &mut sums[tap * c_in * c_out..];
-                        block_of_channels::<O>(isa, &pixels, channels, now, x, dy, sums, c_out);
-                    }
-                }
-            }
+            let sums = &mut sums[ci * c_out + block * LANES..];
+            channel_block::<O>(isa, &pixels, &taps, channels, now, sums);
         }
         block += now;
     }
 }
 
-/// One tap of up to sixteen input channels.
-fn block_of_channels<O: Operand>(
+/// All taps of up to sixteen input channels, part by part.
+fn channel_block<O: Operand>(
     isa: Isa,
-    pixels: &Pixels,
+    all: &Pixels<'_>,
+    taps: &[(usize, usize)],
     channels: usize,
     blocks: usize,
-    x: &[u32],
-    dy: &[u32],
     sums: &mut [f32],
-    sums_row: usize,
 ) {
     // Few input channels (images have three) take a short tile, not sixteen times their work.
     let p = if channels <= 4 { 4 } else { 16 / blocks };
-    for first in (0..channels).step_by(p) {
-        let x = &x[first..];
-        let sums = &mut sums[first * sums_row..];
-        tile::<O>(isa, pixels, p, blocks, x, dy, sums, sums_row);
+    let part = all.part(blocks);
+    for image in (0..all.images).step_by(part.images) {
+        for row in (0..all.rows).step_by(part.rows) {
+            let part = Pixels {
+                images: part.images.min(all.images - image),
+                rows: part.rows.min(all.rows - row),
+                ..part
+            };
+            let x = image * all.x_image + row * all.x_row;
+            let dy = image * all.dy_image + row * all.columns * LANES;
+            for &(offset, tap_sums) in taps {
+                for first in (0..channels).step_by(p) {
+                    let pixels = part.from(x + offset + first, dy);
+                    let sums = &mut sums[tap_sums + first * all.sums_row..];
+                    tile::<O>(isa, &pixels, p, blocks, sums);
+                }
+            }
+        }
     }
 }

@@ -7,9 +7,13 @@ use super::operand::Operand;
 use crate::Isa;
 use crate::element::LANES;
 
-/// Extents of one tile's walk, in words.
+/// The pixels of one tile's walk; extents in words, and in f32 for the sums.
 #[derive(Clone, Copy)]
-pub(super) struct Pixels {
+pub(super) struct Pixels<'a> {
+    /// Input channels, from the first pixel's first channel on.
+    pub(super) x: &'a [u32],
+    /// Gradients of the output, from the first pixel's first block on.
+    pub(super) dy: &'a [u32],
     pub(super) images: usize,
     pub(super) rows: usize,
     pub(super) columns: usize,
@@ -19,49 +23,48 @@ pub(super) struct Pixels {
     pub(super) dy_image: usize,
     /// From one block of output channels to the next.
     pub(super) dy_block: usize,
+    /// From the sums of one input channel to the next.
+    pub(super) sums_row: usize,
 }
 
-impl Pixels {
-    fn reaches(&self, x: &[u32], dy: &[u32], p: usize, blocks: usize) -> bool {
+impl Pixels<'_> {
+    fn reaches(&self, p: usize, blocks: usize) -> bool {
         let last = (self.images - 1) * self.x_image
             + (self.rows - 1) * self.x_row
             + (self.columns - 1) * self.x_step;
         let last_dy = (self.images - 1) * self.dy_image
             + (blocks - 1) * self.dy_block
             + self.rows * self.columns * LANES;
-        x.len() >= last + p && dy.len() >= last_dy
+        self.x.len() >= last + p && self.dy.len() >= last_dy
     }
 }
 
-/// Adds the walk's sums to `sums`, whose rows are `sums_row` apart.
+/// Adds the walk's sums to `sums`.
 pub(super) fn tile<O: Operand>(
     isa: Isa,
-    pixels: &Pixels,
+    pixels: &Pixels<'_>,
     p: usize,
     blocks: usize,
-    x: &[u32],
-    dy: &[u32],
     sums: &mut [f32],
-    sums_row: usize,
 ) {
     assert!(
-        pixels.reaches(x, dy, p, blocks),
+        pixels.reaches(p, blocks),
         "the pixels lie in frame and gradient"
     );
     assert!(
-        sums.len() >= (p - 1) * sums_row + blocks * LANES,
+        sums.len() >= (p - 1) * pixels.sums_row + blocks * LANES,
         "the tile lies in the sums"
     );
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bf16 if O::BF16 => avx512::choose_bf16(pixels, p, blocks, x, dy, sums, sums_row),
+        Isa::Avx512Bf16 if O::BF16 => avx512::choose_bf16(pixels, p, blocks, sums),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Avx512Bf16 => {
-            avx512::choose_f32(pixels, p, blocks, x, dy, sums, sums_row);
+            avx512::choose_f32(pixels, p, blocks, sums);
         }
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => plain::avx2(pixels, p, blocks, x, dy, sums, sums_row),
-        _ => plain::portable(pixels, p, blocks, x, dy, sums, sums_row),
+        Isa::Avx2 => plain::avx2(pixels, p, blocks, sums),
+        _ => plain::portable(pixels, p, blocks, sums),
     }
 }
 
@@ -69,69 +72,38 @@ pub(super) fn tile<O: Operand>(
 mod plain {
     use super::{LANES, Pixels};
 
-    pub(super) fn portable(
-        pixels: &Pixels,
-        p: usize,
-        blocks: usize,
-        x: &[u32],
-        dy: &[u32],
-        sums: &mut [f32],
-        sums_row: usize,
-    ) {
-        body::<false>(pixels, p, blocks, x, dy, sums, sums_row);
+    pub(super) fn portable(pixels: &Pixels<'_>, p: usize, blocks: usize, sums: &mut [f32]) {
+        body::<false>(pixels, p, blocks, sums);
     }
 
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn avx2(
-        pixels: &Pixels,
-        p: usize,
-        blocks: usize,
-        x: &[u32],
-        dy: &[u32],
-        sums: &mut [f32],
-        sums_row: usize,
-    ) {
+    pub(super) fn avx2(pixels: &Pixels<'_>, p: usize, blocks: usize, sums: &mut [f32]) {
         #[target_feature(enable = "avx2,fma")]
-        fn compiled(
-            pixels: &Pixels,
-            p: usize,
-            blocks: usize,
-            x: &[u32],
-            dy: &[u32],
-            sums: &mut [f32],
-            sums_row: usize,
-        ) {
-            body::<true>(pixels, p, blocks, x, dy, sums, sums_row);
+        fn compiled(pixels: &Pixels<'_>, p: usize, blocks: usize, sums: &mut [f32]) {
+            body::<true>(pixels, p, blocks, sums);
         }
         // SAFETY: `Isa::Avx2` is only made where the processor has AVX2 and FMA.
-        unsafe { compiled(pixels, p, blocks, x, dy, sums, sums_row) }
+        unsafe { compiled(pixels, p, blocks, sums) }
     }
 
     #[inline(always)]
-    fn body<const FUSED: bool>(
-        pixels: &Pixels,
-        p: usize,
-        blocks: usize,
-        x: &[u32],
-        dy: &[u32],
-        sums: &mut [f32],
-        sums_row: usize,
-    ) {
+    fn body<const FUSED: bool>(pixels: &Pixels<'_>, p: usize, blocks: usize, sums: &mut [f32]) {
         for ci in (0..p).step_by(4) {
             for b in 0..blocks {
                 let mut acc = [[0.0_f32; LANES]; 4];
                 for image in 0..pixels.images {
                     for row in 0..pixels.rows {
                         for column in 0..pixels.columns {
-                            let x = &x[image * pixels.x_image
+                            let x = &pixels.x[image * pixels.x_image
                                 + row * pixels.x_row
                                 + column * pixels.x_step
                                 + ci..][..4];
                             let at = image * pixels.dy_image
                                 + b * pixels.dy_block
                                 + (row * pixels.columns + column) * LANES;
-                            let dy: &[u32; LANES] =
-                                dy[at..].first_chunk().expect("checked by the caller");
+                            let dy: &[u32; LANES] = pixels.dy[at..]
+                                .first_chunk()
+                                .expect("checked by the caller");
                             for (acc, &x) in acc.iter_mut().zip(x) {
                                 let x = f32::from_bits(x);
                                 for (sum, &dy) in acc.iter_mut().zip(dy) {
@@ -147,7 +119,7 @@ mod plain {
                     }
                 }
                 for (q, acc) in acc.iter().enumerate() {
-                    let target = &mut sums[(ci + q) * sums_row + b * LANES..][..LANES];
+                    let target = &mut sums[(ci + q) * pixels.sums_row + b * LANES..][..LANES];
                     target.iter_mut().zip(acc).for_each(|(t, sum)| *t += sum);
                 }
             }
@@ -166,46 +138,36 @@ mod avx512 {
 
     macro_rules! tiles {
         ($choose:ident, $tile:ident, $features:literal, $multiply:ident) => {
-            pub(super) fn $choose(
-                pixels: &Pixels,
-                p: usize,
-                blocks: usize,
-                x: &[u32],
-                dy: &[u32],
-                sums: &mut [f32],
-                sums_row: usize,
-            ) {
+            pub(super) fn $choose(pixels: &Pixels<'_>, p: usize, blocks: usize, sums: &mut [f32]) {
                 // SAFETY: the caller checked the slices against these extents, and the instruction set is available.
                 unsafe {
                     match (p, blocks) {
-                        (16, 1) => $tile::<16, 1>(pixels, x, dy, sums, sums_row),
-                        (8, 2) => $tile::<8, 2>(pixels, x, dy, sums, sums_row),
-                        (4, 4) => $tile::<4, 4>(pixels, x, dy, sums, sums_row),
-                        (4, 2) => $tile::<4, 2>(pixels, x, dy, sums, sums_row),
-                        (4, 1) => $tile::<4, 1>(pixels, x, dy, sums, sums_row),
+                        (16, 1) => $tile::<16, 1>(pixels, sums),
+                        (8, 2) => $tile::<8, 2>(pixels, sums),
+                        (4, 4) => $tile::<4, 4>(pixels, sums),
+                        (4, 2) => $tile::<4, 2>(pixels, sums),
+                        (4, 1) => $tile::<4, 1>(pixels, sums),
                         _ => unreachable!("tiles are 16x1, 8x2, 4x4, 4x2 and 4x1"),
                     }
                 }
             }
 
             /// # Safety
-            /// All pixels lie in `x` and `dy`, the tile in `sums`.
+            /// All pixels lie in their `x` and `dy`, the tile in `sums`.
             #[target_feature(enable = $features)]
             unsafe fn $tile<const P: usize, const NB: usize>(
-                pixels: &Pixels,
-                x: &[u32],
-                dy: &[u32],
+                pixels: &Pixels<'_>,
                 sums: &mut [f32],
-                sums_row: usize,
             ) {
                 let mut acc = [[_mm512_setzero_ps(); NB]; P];
                 for image in 0..pixels.images {
+                    let first = pixels.dy.as_ptr().cast::<f32>();
                     // SAFETY: every image lies in `dy`.
-                    let mut dy = unsafe { dy.as_ptr().add(image * pixels.dy_image) }.cast::<f32>();
+                    let mut dy = unsafe { first.add(image * pixels.dy_image) };
                     for row in 0..pixels.rows {
                         let start = image * pixels.x_image + row * pixels.x_row;
                         // SAFETY: every row lies in `x`.
-                        let mut x = unsafe { x.as_ptr().add(start) }.cast::<f32>();
+                        let mut x = unsafe { pixels.x.as_ptr().add(start) }.cast::<f32>();
                         for _ in 0..pixels.columns {
                             let mut lanes = [_mm512_setzero_ps(); NB];
                             for (b, lanes) in lanes.iter_mut().enumerate() {
@@ -229,7 +191,7 @@ mod avx512 {
                     for (b, &sum) in acc.iter().enumerate() {
                         // SAFETY: the tile lies in `sums`.
                         unsafe {
-                            let target = sums.add(p * sums_row + b * LANES);
+                            let target = sums.add(p * pixels.sums_row + b * LANES);
                             _mm512_storeu_ps(target, _mm512_add_ps(sum, _mm512_loadu_ps(target)));
                         }
                     }
