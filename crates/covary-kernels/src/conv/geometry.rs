@@ -101,7 +101,8 @@ impl ConvGeometry {
         };
         let mut taps = Vec::new();
         for kh in 0..self.kernel {
-            for kw in 0..self.kernel {
+            // The last column of the kernel meets the first of the gradient.
+            for kw in (0..self.kernel).rev() {
                 if let (Some(row), Some(column)) = (meets(a, kh), meets(b, kw)) {
                     taps.push((row * frame_width + column, kh * self.kernel + kw));
                 }
@@ -123,7 +124,7 @@ impl ConvGeometry {
 /// One walk of a product over a frame; all distances in pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Walk {
-    /// Offset in the frame, and the tap of the kernel that is multiplied there.
+    /// Offset in the frame, and the tap of the kernel that is multiplied there: rows of taps, columns ascending.
     pub(crate) taps: Vec<(usize, usize)>,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
@@ -132,4 +133,19 @@ pub(crate) struct Walk {
     pub(crate) out_start: usize,
     pub(crate) out_row: usize,
     pub(crate) out_column: usize,
+}
+
+impl Walk {
+    /// How many taps lie side by side so that neighbouring pixels of the output read what the next tap reads: those of a row of the
+    /// kernel, or one where the walk leaves pixels out.
+    pub(crate) fn across(&self) -> usize {
+        let Some(&(first, _)) = self.taps.first() else {
+            return 1;
+        };
+        if self.step != 1 {
+            return 1;
+        }
+        let neighbours = self.taps.iter().zip(first..);
+        neighbours.take_while(|((offset, _), at)| offset == at).count()
+    }
 }

@@ -1,4 +1,4 @@
-//! Weights packed for the tiles: `[block of 16 outputs][tap][word of inputs][16 outputs]`.
+//! Weights packed for the tiles: `[block of 16 outputs][row of taps][word of inputs][tap of the row][16 outputs]`.
 
 use super::geometry::{ConvGeometry, Walk};
 use super::operand::Operand;
@@ -50,12 +50,14 @@ impl Panel {
         self.words.resize(padded(to) / LANES * self.block, 0);
         let mut words = self.words.iter_mut();
         for block in 0..padded(to) / LANES {
-            for &(_, tap) in &walk.taps {
+            for row in walk.taps.chunks_exact(walk.across()) {
                 for word in 0..per_tap {
-                    for lane in 0..LANES {
-                        let (source, sink) = (word * O::PER_WORD, block * LANES + lane);
-                        let value = O::word(at(source, sink, tap), at(source + 1, sink, tap));
-                        *words.next().expect("the buffer has this many words") = value;
+                    for &(_, tap) in row {
+                        for lane in 0..LANES {
+                            let (source, sink) = (word * O::PER_WORD, block * LANES + lane);
+                            let value = O::word(at(source, sink, tap), at(source + 1, sink, tap));
+                            *words.next().expect("the buffer has this many words") = value;
+                        }
                     }
                 }
             }

@@ -47,11 +47,9 @@ pub(crate) fn product<O: Operand>(
         .zip(panels)
         .filter(|(walk, _)| !walk.taps.is_empty())
     {
-        let taps: Vec<usize> = walk
-            .taps
-            .iter()
-            .map(|&(offset, _)| offset * pixel)
-            .collect();
+        let across = walk.across();
+        let rows = walk.taps.chunks_exact(across);
+        let taps: Vec<usize> = rows.map(|row| row[0].0 * pixel).collect();
         let mut block = 0;
         let blocks = extent.out_channels / LANES;
         while block < blocks {
@@ -71,6 +69,7 @@ pub(crate) fn product<O: Operand>(
                     let run = Run {
                         input: &frame[row * walk.frame_row * pixel..],
                         taps: &taps,
+                        across,
                         words,
                         step: walk.step * pixel,
                         weights,

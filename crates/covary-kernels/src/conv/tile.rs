@@ -1,8 +1,9 @@
 //! Register tiles of a walk: a run of P output pixels times NB blocks of 16 outputs, all in accumulators while taps and words go by.
 //!
-//! Each step loads NB registers of weights and broadcasts one word of each pixel: `acc[p][b] += word[p] · weight[b]`. Sixteen
-//! accumulators hide the latency of the multiply-add; the shapes 16x1, 8x2 and 4x4 go from narrow to wide layers, and shorter runs
-//! finish a row.
+//! Each step takes one word of a row of K taps: it loads K times NB registers of weights and broadcasts the word of each of the
+//! `P + K - 1` pixels below, `acc[q - k][b] += word[q] · weight[k][b]`, since neighbouring outputs read the same pixel through
+//! neighbouring taps. Without that a layer of one block would load a word for every multiply-add, and loads would be the limit.
+//! Sixteen accumulators hide the latency; the shapes 16x1, 8x2 and 4x4 go from narrow to wide layers, and shorter runs finish a row.
 
 use super::operand::Operand;
 use crate::Isa;
@@ -13,8 +14,10 @@ use crate::element::LANES;
 pub(super) struct Run<'a> {
     /// The frame from the first pixel's first word on.
     pub(super) input: &'a [u32],
-    /// Offsets of the taps.
+    /// Offsets of the rows of taps.
     pub(super) taps: &'a [usize],
+    /// Taps of a row, each a pixel of the run further: 1, 2 or 3.
+    pub(super) across: usize,
     /// Words of a tap.
     pub(super) words: usize,
     /// Distance of neighbouring pixels of the run.
@@ -57,12 +60,14 @@ pub(super) fn run<O: Operand>(
 
 fn tile<O: Operand>(isa: Isa, run: &Run<'_>, blocks: usize, pixels: usize, out: &mut [f32]) {
     let last_tap = run.taps.iter().max().copied().unwrap_or(0);
+    let last_pixel = pixels + run.across - 2;
     assert!(
-        run.input.len() >= (pixels - 1) * run.step + last_tap + run.words,
+        run.input.len() >= last_pixel * run.step + last_tap + run.words,
         "the run lies in its frame"
     );
+    let weights = run.taps.len() * run.words * run.across * LANES;
     assert!(
-        run.weights.len() >= (blocks - 1) * run.block + run.taps.len() * run.words * LANES,
+        run.weights.len() >= (blocks - 1) * run.block + weights,
         "the panel holds the blocks"
     );
     assert!(
@@ -128,16 +133,18 @@ mod plain {
         let mut rows = weights.as_chunks::<LANES>().0.iter();
         for &tap in run.taps {
             for word in tap..tap + run.words {
-                let row = rows.next().expect("the panel holds the blocks");
-                for (p, acc) in acc.iter_mut().enumerate() {
-                    let x = f32::from_bits(input[p * run.step + word]);
-                    for (sum, &w) in acc.iter_mut().zip(row) {
-                        let w = f32::from_bits(w);
-                        *sum = if FUSED {
-                            x.mul_add(w, *sum)
-                        } else {
-                            x * w + *sum
-                        };
+                for k in 0..run.across {
+                    let row = rows.next().expect("the panel holds the blocks");
+                    for (p, acc) in acc.iter_mut().enumerate() {
+                        let x = f32::from_bits(input[(p + k) * run.step + word]);
+                        for (sum, &w) in acc.iter_mut().zip(row) {
+                            let w = f32::from_bits(w);
+                            *sum = if FUSED {
+                                x.mul_add(w, *sum)
+                            } else {
+                                x * w + *sum
+                            };
+                        }
                     }
                 }
             }
@@ -179,35 +186,68 @@ pub(super) mod avx512 {
         _mm512_dpbf16_ps(acc, word, weights)
     }
 
+    /// Runs a block for p = 0, 1, ..., P - 1 at most 15, written out: the compiler leaves a loop of so many multiply-adds a loop, with
+    /// its accumulators in memory.
+    macro_rules! unrolled {
+        ($p:ident < $count:ident => $body:block) => {
+            unrolled!(@ $p $count $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+        };
+        (@ $p:ident $count:ident $body:block $($n:literal)*) => {
+            $(if $n < $count {
+                let $p = $n;
+                $body
+            })*
+        };
+    }
+
     macro_rules! tiles {
-        ($choose:ident, $tile:ident, $features:literal, $multiply:ident) => {
+        ($choose:ident, $rows:ident, $tile:ident, $features:literal, $multiply:ident) => {
             pub(super) fn $choose(run: &Run<'_>, blocks: usize, pixels: usize, out: &mut [f32]) {
                 // SAFETY: the caller checked the slices against these extents, and the instruction set is available.
                 unsafe {
+                    match run.across {
+                        1 => $rows::<1>(run, blocks, pixels, out),
+                        2 => $rows::<2>(run, blocks, pixels, out),
+                        3 => $rows::<3>(run, blocks, pixels, out),
+                        _ => unreachable!("a row of the kernel has 1, 2 or 3 taps"),
+                    }
+                }
+            }
+
+            /// # Safety
+            /// As the tiles'.
+            unsafe fn $rows<const K: usize>(
+                run: &Run<'_>,
+                blocks: usize,
+                pixels: usize,
+                out: &mut [f32],
+            ) {
+                // SAFETY: passed on.
+                unsafe {
                     match (blocks, pixels, run.step) {
-                        (1, 16, 8) => $tile::<16, 1, 8>(run, out),
-                        (1, 16, 16) => $tile::<16, 1, 16>(run, out),
-                        (1, 16, 32) => $tile::<16, 1, 32>(run, out),
-                        (1, 16, _) => $tile::<16, 1, 0>(run, out),
-                        (1, 4, _) => $tile::<4, 1, 0>(run, out),
-                        (1, _, _) => $tile::<1, 1, 0>(run, out),
-                        (2, 8, 8) => $tile::<8, 2, 8>(run, out),
-                        (2, 8, 16) => $tile::<8, 2, 16>(run, out),
-                        (2, 8, 32) => $tile::<8, 2, 32>(run, out),
-                        (2, 8, _) => $tile::<8, 2, 0>(run, out),
-                        (2, 4, _) => $tile::<4, 2, 0>(run, out),
-                        (2, _, _) => $tile::<1, 2, 0>(run, out),
-                        (4, 4, _) => $tile::<4, 4, 0>(run, out),
-                        (4, _, _) => $tile::<1, 4, 0>(run, out),
+                        (1, 16, 8) => $tile::<16, 1, K, 8>(run, out),
+                        (1, 16, 16) => $tile::<16, 1, K, 16>(run, out),
+                        (1, 16, 32) => $tile::<16, 1, K, 32>(run, out),
+                        (1, 16, _) => $tile::<16, 1, K, 0>(run, out),
+                        (1, 4, _) => $tile::<4, 1, K, 0>(run, out),
+                        (1, _, _) => $tile::<1, 1, K, 0>(run, out),
+                        (2, 8, 8) => $tile::<8, 2, K, 8>(run, out),
+                        (2, 8, 16) => $tile::<8, 2, K, 16>(run, out),
+                        (2, 8, 32) => $tile::<8, 2, K, 32>(run, out),
+                        (2, 8, _) => $tile::<8, 2, K, 0>(run, out),
+                        (2, 4, _) => $tile::<4, 2, K, 0>(run, out),
+                        (2, _, _) => $tile::<1, 2, K, 0>(run, out),
+                        (4, 4, _) => $tile::<4, 4, K, 0>(run, out),
+                        (4, _, _) => $tile::<1, 4, K, 0>(run, out),
                         _ => unreachable!("blocks are 1, 2 or 4"),
                     }
                 }
             }
 
             /// # Safety
-            /// `run.input` reaches `(P - 1) * step + max tap + words`, `run.weights` NB blocks, `out` P pixels of NB blocks.
+            /// `run.input` reaches `(P + K - 2) * step + max tap + words`, `run.weights` NB blocks, `out` P pixels of NB blocks.
             #[target_feature(enable = $features)]
-            unsafe fn $tile<const P: usize, const NB: usize, const STEP: usize>(
+            unsafe fn $tile<const P: usize, const NB: usize, const K: usize, const STEP: usize>(
                 run: &Run<'_>,
                 out: &mut [f32],
             ) {
@@ -217,20 +257,33 @@ pub(super) mod avx512 {
                 let mut acc = [[_mm512_setzero_ps(); NB]; P];
                 for &tap in run.taps {
                     for word in tap..tap + run.words {
-                        let mut lanes = [_mm512_setzero_ps(); NB];
-                        for (b, lanes) in lanes.iter_mut().enumerate() {
-                            // SAFETY: block b of the panel has this row.
-                            *lanes = unsafe { _mm512_loadu_ps(weights.add(b * run.block)) };
-                        }
-                        for (p, acc) in acc.iter_mut().enumerate() {
-                            // SAFETY: pixel p of the run has this word.
-                            let x = _mm512_set1_ps(unsafe { *input.add(p * step + word) });
-                            for (acc, lanes) in acc.iter_mut().zip(lanes) {
-                                *acc = $multiply(*acc, x, lanes);
+                        let mut lanes = [[_mm512_setzero_ps(); NB]; K];
+                        for (k, lanes) in lanes.iter_mut().enumerate() {
+                            for (b, lanes) in lanes.iter_mut().enumerate() {
+                                // SAFETY: block b of the panel has this row.
+                                *lanes = unsafe {
+                                    _mm512_loadu_ps(weights.add(b * run.block + k * LANES))
+                                };
                             }
                         }
+                        // The words of K neighbouring pixels, the next in the place of the first.
+                        let mut pixels = [_mm512_setzero_ps(); K];
+                        for (q, pixel) in pixels.iter_mut().enumerate().take(K - 1) {
+                            // SAFETY: pixel q of the run has this word.
+                            *pixel = _mm512_set1_ps(unsafe { *input.add(q * step + word) });
+                        }
+                        unrolled!(p < P => {
+                            // SAFETY: as above.
+                            let next = unsafe { *input.add((p + K - 1) * step + word) };
+                            pixels[(p + K - 1) % K] = _mm512_set1_ps(next);
+                            for (k, lanes) in lanes.iter().enumerate() {
+                                for (acc, lanes) in acc[p].iter_mut().zip(lanes) {
+                                    *acc = $multiply(*acc, pixels[(p + k) % K], *lanes);
+                                }
+                            }
+                        });
                         // SAFETY: at most one past the end of the panel.
-                        weights = unsafe { weights.add(LANES) };
+                        weights = unsafe { weights.add(K * LANES) };
                     }
                 }
                 let out = out.as_mut_ptr();
@@ -251,6 +304,12 @@ pub(super) mod avx512 {
             }
         };
     }
-    tiles!(choose_f32, tile_f32, "avx512f", multiply_f32);
-    tiles!(choose_bf16, tile_bf16, "avx512f,avx512bf16", multiply_bf16);
+    tiles!(choose_f32, rows_f32, tile_f32, "avx512f", multiply_f32);
+    tiles!(
+        choose_bf16,
+        rows_bf16,
+        tile_bf16,
+        "avx512f,avx512bf16",
+        multiply_bf16
+    );
 }
