@@ -64,12 +64,15 @@ pub(crate) fn outer<O: Operand>(
         x_step: geometry.stride * LANES,
         dy_image: geometry.out_pixels() * c_out,
         dy_block: geometry.out_pixels() * LANES,
+        across: 1,
+        sums_tap: c_in * c_out,
         sums_row: c_out,
     };
     // Words from a tap's pixels and numbers from its sums on.
-    let taps = geometry.forward_walk().taps.into_iter();
+    let walk = geometry.forward_walk();
+    let taps = walk.taps.iter();
     let taps: Vec<_> = taps
-        .map(|(offset, tap)| (offset * LANES, tap * c_in * c_out))
+        .map(|&(offset, tap)| (offset * LANES, tap * pixels.sums_tap))
         .collect();
     let mut block = 0;
     while block < c_out / LANES {
@@ -79,7 +82,10 @@ pub(crate) fn outer<O: Operand>(
             _ => 1,
         };
         for ci in (0..geometry.c_in).step_by(LANES) {
-            let pixels = pixels.from(ci / LANES * frame, block * pixels.dy_block);
+            let pixels = Pixels {
+                across: if now == 1 { walk.across() } else { 1 },
+                ..pixels.from(ci / LANES * frame, block * pixels.dy_block)
+            };
             let channels = LANES.min(geometry.c_in - ci);
             let sums = &mut sums[ci * c_out + block * LANES..];
             channel_block::<O>(isa, &pixels, &taps, channels, now, sums);
@@ -98,7 +104,11 @@ fn channel_block<O: Operand>(
     sums: &mut [f32],
 ) {
     // Few input channels (images have three) take a short tile, not sixteen times their work.
-    let p = if channels <= 4 { 4 } else { 16 / blocks };
+    let p = match all.across {
+        _ if channels <= 4 => 4,
+        1 => 16 / blocks,
+        _ => 8,
+    };
     let part = all.part(blocks);
     for image in (0..all.images).step_by(part.images) {
         for row in (0..all.rows).step_by(part.rows) {
@@ -109,7 +119,7 @@ fn channel_block<O: Operand>(
             };
             let x = image * all.x_image + row * all.x_row;
             let dy = image * all.dy_image + row * all.columns * LANES;
-            for &(offset, tap_sums) in taps {
+            for &(offset, tap_sums) in taps.iter().step_by(all.across) {
                 for first in (0..channels).step_by(p) {
                     let pixels = part.from(x + offset + first, dy);
                     let sums = &mut sums[tap_sums + first * all.sums_row..];

@@ -1,7 +1,9 @@
-//! Register tiles of weight gradients: P input channels times NB blocks of 16 output channels in accumulators while the pixels go by.
+//! Register tiles of weight gradients: K neighbouring taps, P input channels and NB blocks of 16 output channels in accumulators while
+//! the pixels go by.
 //!
-//! Each pixel loads NB registers of the gradient and broadcasts one word of each input channel: `acc[p][b] += x[p] · dy[b]`. Sixteen
-//! accumulators hide the latency of the multiply-add.
+//! Each pixel q of the input loads NB registers of the gradient, keeps those of the K - 1 pixels before, and broadcasts one word of each
+//! input channel: `acc[k][p][b] += x[q][p] · dy[q - k][b]`. A layer of one block takes a row of three taps at a time, as it would load a
+//! word for every multiply-add otherwise. Twelve or more accumulators hide the latency of the multiply-add.
 
 use super::operand::Operand;
 use crate::Isa;
@@ -23,6 +25,10 @@ pub(super) struct Pixels<'a> {
     pub(super) dy_image: usize,
     /// From one block of output channels to the next.
     pub(super) dy_block: usize,
+    /// Taps of a row that are taken together, 1 or 3; neighbouring pixels of the input then lie `x_step` apart.
+    pub(super) across: usize,
+    /// From the sums of one tap to the next.
+    pub(super) sums_tap: usize,
     /// From the sums of one input channel to the next.
     pub(super) sums_row: usize,
 }
@@ -31,7 +37,7 @@ impl Pixels<'_> {
     fn reaches(&self, p: usize, blocks: usize) -> bool {
         let last = (self.images - 1) * self.x_image
             + (self.rows - 1) * self.x_row
-            + (self.columns - 1) * self.x_step;
+            + (self.columns + self.across - 2) * self.x_step;
         let last_dy = (self.images - 1) * self.dy_image
             + (blocks - 1) * self.dy_block
             + self.rows * self.columns * LANES;
@@ -52,7 +58,8 @@ pub(super) fn tile<O: Operand>(
         "the pixels lie in frame and gradient"
     );
     assert!(
-        sums.len() >= (p - 1) * pixels.sums_row + blocks * LANES,
+        sums.len()
+            >= (pixels.across - 1) * pixels.sums_tap + (p - 1) * pixels.sums_row + blocks * LANES,
         "the tile lies in the sums"
     );
     match isa {
@@ -88,6 +95,17 @@ mod plain {
 
     #[inline(always)]
     fn body<const FUSED: bool>(pixels: &Pixels<'_>, p: usize, blocks: usize, sums: &mut [f32]) {
+        for k in 0..pixels.across {
+            let one = Pixels {
+                x: &pixels.x[k * pixels.x_step..],
+                ..*pixels
+            };
+            one_tap::<FUSED>(&one, p, blocks, &mut sums[k * pixels.sums_tap..]);
+        }
+    }
+
+    #[inline(always)]
+    fn one_tap<const FUSED: bool>(pixels: &Pixels<'_>, p: usize, blocks: usize, sums: &mut [f32]) {
         for ci in (0..p).step_by(4) {
             for b in 0..blocks {
                 let mut acc = [[0.0_f32; LANES]; 4];
@@ -141,13 +159,15 @@ mod avx512 {
             pub(super) fn $choose(pixels: &Pixels<'_>, p: usize, blocks: usize, sums: &mut [f32]) {
                 // SAFETY: the caller checked the slices against these extents, and the instruction set is available.
                 unsafe {
-                    match (p, blocks) {
-                        (16, 1) => $tile::<16, 1>(pixels, sums),
-                        (8, 2) => $tile::<8, 2>(pixels, sums),
-                        (4, 4) => $tile::<4, 4>(pixels, sums),
-                        (4, 2) => $tile::<4, 2>(pixels, sums),
-                        (4, 1) => $tile::<4, 1>(pixels, sums),
-                        _ => unreachable!("tiles are 16x1, 8x2, 4x4, 4x2 and 4x1"),
+                    match (pixels.across, p, blocks) {
+                        (3, 8, 1) => $tile::<3, 8, 1>(pixels, sums),
+                        (3, 4, 1) => $tile::<3, 4, 1>(pixels, sums),
+                        (1, 16, 1) => $tile::<1, 16, 1>(pixels, sums),
+                        (1, 8, 2) => $tile::<1, 8, 2>(pixels, sums),
+                        (1, 4, 4) => $tile::<1, 4, 4>(pixels, sums),
+                        (1, 4, 2) => $tile::<1, 4, 2>(pixels, sums),
+                        (1, 4, 1) => $tile::<1, 4, 1>(pixels, sums),
+                        _ => unreachable!("tiles are 16x1, 8x2, 4x4, 4x2 and 4x1, or 3 taps of 8x1 or 4x1"),
                     }
                 }
             }
@@ -155,11 +175,11 @@ mod avx512 {
             /// # Safety
             /// All pixels lie in their `x` and `dy`, the tile in `sums`.
             #[target_feature(enable = $features)]
-            unsafe fn $tile<const P: usize, const NB: usize>(
+            unsafe fn $tile<const K: usize, const P: usize, const NB: usize>(
                 pixels: &Pixels<'_>,
                 sums: &mut [f32],
             ) {
-                let mut acc = [[_mm512_setzero_ps(); NB]; P];
+                let mut acc = [[[_mm512_setzero_ps(); NB]; P]; K];
                 for image in 0..pixels.images {
                     let first = pixels.dy.as_ptr().cast::<f32>();
                     // SAFETY: every image lies in `dy`.
@@ -168,31 +188,46 @@ mod avx512 {
                         let start = image * pixels.x_image + row * pixels.x_row;
                         // SAFETY: every row lies in `x`.
                         let mut x = unsafe { pixels.x.as_ptr().add(start) }.cast::<f32>();
-                        for _ in 0..pixels.columns {
-                            let mut lanes = [_mm512_setzero_ps(); NB];
-                            for (b, lanes) in lanes.iter_mut().enumerate() {
-                                // SAFETY: NB blocks of this pixel lie in `dy`.
-                                *lanes = unsafe { _mm512_loadu_ps(dy.add(b * pixels.dy_block)) };
+                        // Gradients of the pixels q, q - 1, ... of the row, zeros beyond its ends.
+                        let mut window = [[_mm512_setzero_ps(); NB]; K];
+                        for q in 0..pixels.columns + K - 1 {
+                            for k in (1..K).rev() {
+                                window[k] = window[k - 1];
                             }
-                            for (p, acc) in acc.iter_mut().enumerate() {
+                            for (b, lanes) in window[0].iter_mut().enumerate() {
+                                *lanes = if q < pixels.columns {
+                                    // SAFETY: NB blocks of this pixel lie in `dy`.
+                                    unsafe { _mm512_loadu_ps(dy.add(b * pixels.dy_block)) }
+                                } else {
+                                    _mm512_setzero_ps()
+                                };
+                            }
+                            for p in 0..P {
                                 // SAFETY: P channels of this pixel lie in `x`.
                                 let word = _mm512_set1_ps(unsafe { *x.add(p) });
-                                for (acc, lanes) in acc.iter_mut().zip(lanes) {
-                                    *acc = $multiply(*acc, word, lanes);
+                                for (acc, lanes) in acc.iter_mut().zip(window) {
+                                    for (acc, lanes) in acc[p].iter_mut().zip(lanes) {
+                                        *acc = $multiply(*acc, word, lanes);
+                                    }
                                 }
                             }
                             x = x.wrapping_add(pixels.x_step);
                             dy = dy.wrapping_add(LANES);
                         }
+                        dy = dy.wrapping_sub((K - 1) * LANES);
                     }
                 }
                 let sums = sums.as_mut_ptr();
-                for (p, acc) in acc.iter().enumerate() {
-                    for (b, &sum) in acc.iter().enumerate() {
-                        // SAFETY: the tile lies in `sums`.
-                        unsafe {
-                            let target = sums.add(p * pixels.sums_row + b * LANES);
-                            _mm512_storeu_ps(target, _mm512_add_ps(sum, _mm512_loadu_ps(target)));
+                for (k, acc) in acc.iter().enumerate() {
+                    for (p, acc) in acc.iter().enumerate() {
+                        for (b, &sum) in acc.iter().enumerate() {
+                            // SAFETY: the tile lies in `sums`.
+                            unsafe {
+                                let at = k * pixels.sums_tap + p * pixels.sums_row + b * LANES;
+                                let target = sums.add(at);
+                                let sum = _mm512_add_ps(sum, _mm512_loadu_ps(target));
+                                _mm512_storeu_ps(target, sum);
+                            }
                         }
                     }
                 }
