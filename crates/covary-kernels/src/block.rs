@@ -75,10 +75,10 @@ impl BlockGeometry {
 /// A residual block whose activations are stored as T and whose tiles multiply O.
 #[derive(Debug)]
 pub struct ResidualBlock<T, O> {
-    isa: Isa,
-    first: ConvNorm<T, O>,
-    second: ConvNorm<T, O>,
-    projection: Option<ConvNorm<T, O>>,
+    pub(crate) isa: Isa,
+    pub(crate) first: ConvNorm<T, O>,
+    pub(crate) second: ConvNorm<T, O>,
+    pub(crate) projection: Option<ConvNorm<T, O>>,
 }
 
 /// What a forward pass leaves for the backward pass, the block's output among it.
@@ -100,15 +100,13 @@ pub struct BlockScratch<T> {
     hidden_gradient: Vec<T>,
 }
 
-/// Statistics to normalise by: those of the batch, with or without moving the running ones, or the running ones themselves.
+/// Those of the batch are what is normalised by; the running ones may move with them.
 #[derive(Debug)]
 pub enum Statistics<'a> {
     /// Those of the batch.
     Batch,
     /// Those of the batch; these running ones move.
     Update(&'a mut [f32]),
-    /// These running ones.
-    Fixed(&'a [f32]),
 }
 
 impl<'a> Statistics<'a> {
@@ -120,12 +118,6 @@ impl<'a> Statistics<'a> {
                 let mean = take(rest, channels);
                 Running::Update(mean, take(rest, channels))
             }
-            Self::Fixed(rest) => {
-                let (mean, tail) = rest.split_at(channels);
-                let (variance, tail) = tail.split_at(channels);
-                *rest = tail;
-                Running::Fixed(mean, variance)
-            }
         }
     }
 
@@ -134,11 +126,6 @@ impl<'a> Statistics<'a> {
         match self {
             Self::Batch => Self::Batch,
             Self::Update(rest) => Self::Update(take(rest, len)),
-            Self::Fixed(rest) => {
-                let (front, back) = rest.split_at(len);
-                *rest = back;
-                Self::Fixed(front)
-            }
         }
     }
 }
@@ -156,7 +143,7 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         }
     }
 
-    fn units(&self) -> impl Iterator<Item = &ConvNorm<T, O>> {
+    pub(crate) fn units(&self) -> impl Iterator<Item = &ConvNorm<T, O>> {
         [&self.first, &self.second]
             .into_iter()
             .chain(&self.projection)
@@ -253,7 +240,7 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
             .zip(tape.output.par_chunks_mut(image));
         let affine = tape.second.affine();
         images.for_each(|((y, shortcut), out)| {
-            passes::join::<T>(isa, y, affine, shortcut, projected, out);
+            passes::join::<T, T, T>(isa, y, affine, shortcut, projected, out);
         });
     }
 

@@ -9,7 +9,7 @@
 //! | convolutions | `conv` | portable, AVX2, AVX-512, AVX-512 BF16 |
 //! | loops over pixels | `passes`, `frame` | one body, compiled for each set |
 //! | BatchNorm | `norm` | |
-//! | residual block, stem, pooling | `block`, `stem` | |
+//! | residual block, stem, pooling | `block`, `stem`; in eval mode `inference` | |
 //! | linear layers | `linear` | AVX-512 BF16; in f32 the gemm crate's |
 //! | BatchNorm and LayerNorm of matrices | `dense_norm`, `layer_norm` | one body, compiled for each set |
 //! | optimizer steps, moving average | [`optimizer`] | one body, compiled for each set |
@@ -22,6 +22,7 @@ mod dense_norm;
 mod dispatch;
 mod element;
 mod frame;
+mod inference;
 mod isa;
 mod layer_norm;
 mod linear;
@@ -38,6 +39,7 @@ pub use block::{BlockGeometry, BlockScratch, BlockTape, ResidualBlock, Statistic
 pub use conv::{ConvGeometry, Operand, reference};
 pub use dense_norm::{DenseNorm, DenseStatistics, GammaBeta, add_bias, add_column_sums};
 pub use element::{Element, LANES, padded};
+pub use inference::Folded;
 pub use isa::{Isa, IsaError};
 pub use layer_norm::{LayerNorm, RowStatistics};
 pub use linear::{Linear, LinearScratch};

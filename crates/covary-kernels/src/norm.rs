@@ -15,15 +15,13 @@ pub(crate) const EPSILON: f64 = 1e-5;
 /// Share of a batch's statistics in the running ones.
 pub(crate) const MOMENTUM: f64 = 0.1;
 
-/// Where a BatchNorm takes its statistics from.
+/// What becomes of the running statistics while a BatchNorm takes those of the batch.
 #[derive(Debug)]
 pub(crate) enum Running<'a> {
-    /// The batch; the running ones stay as they are.
+    /// They stay as they are.
     Batch,
-    /// The batch, which moves the running mean and variance.
+    /// The batch moves running mean and variance.
     Update(&'a mut [f32], &'a mut [f32]),
-    /// The running mean and variance (eval mode).
-    Fixed(&'a [f32], &'a [f32]),
 }
 
 /// The statistics that one forward pass normalised by, over padded channels; padding has scale and shift 0.
@@ -57,6 +55,17 @@ impl Normalisation {
         self.shift[channel] = (f64::from(beta) - mean * scale) as f32;
     }
 
+    /// By a running mean and variance.
+    pub(crate) fn fixed(mean: &[f32], variance: &[f32], gamma: &[f32], beta: &[f32]) -> Self {
+        let mut fixed = Self::default();
+        fixed.resize(gamma.len());
+        for channel in 0..gamma.len() {
+            let (mean, variance) = (mean[channel].into(), variance[channel].into());
+            fixed.set(channel, mean, variance, gamma[channel], beta[channel]);
+        }
+        fixed
+    }
+
     /// From the moments of each image: `moments` is `[images, 2, padded channels]`, sum and sum of squared deviations.
     pub(crate) fn set_from_moments(
         &mut self,
@@ -67,18 +76,6 @@ impl Normalisation {
         running: Running<'_>,
     ) {
         self.resize(gamma.len());
-        if let Running::Fixed(mean, variance) = running {
-            for channel in 0..gamma.len() {
-                self.set(
-                    channel,
-                    mean[channel].into(),
-                    variance[channel].into(),
-                    gamma[channel],
-                    beta[channel],
-                );
-            }
-            return;
-        }
         let channels = padded(gamma.len());
         let images = moments.len() / (2 * channels);
         let count = (images * pixels) as f64;

@@ -85,11 +85,11 @@ fn finish_output_body<T: Element>(
 
 elementwise! {
     /// `relu(affine(y))`, stored.
-    fn activate<T: Element>(y: &[T], affine: Affine<'_>, out: &mut [T]) = activate_body::<T>;
+    fn activate<Y: Element, T: Element>(y: &[Y], affine: Affine<'_>, out: &mut [T]) = activate_body::<Y, T>;
 }
 
 #[inline(always)]
-fn activate_body<T: Element>(y: &[T], affine: Affine<'_>, out: &mut [T]) {
+fn activate_body<Y: Element, T: Element>(y: &[Y], affine: Affine<'_>, out: &mut [T]) {
     let channels = affine.scale.len();
     for (y, out) in y.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
         let vectors = blocks(affine.scale).iter().zip(blocks(affine.shift));
@@ -104,14 +104,15 @@ fn activate_body<T: Element>(y: &[T], affine: Affine<'_>, out: &mut [T]) {
 
 elementwise! {
     /// `relu(affine(y) + shortcut)`, where the shortcut has its own affine in a projection.
-    fn join<T: Element>(y: &[T], affine: Affine<'_>, shortcut: &[T], projection: Option<Affine<'_>>, out: &mut [T]) = join_body::<T>;
+    fn join<Y: Element, S: Element, T: Element>(y: &[Y], affine: Affine<'_>, shortcut: &[S], projection: Option<Affine<'_>>, out: &mut [T])
+        = join_body::<Y, S, T>;
 }
 
 #[inline(always)]
-fn join_body<T: Element>(
-    y: &[T],
+fn join_body<Y: Element, S: Element, T: Element>(
+    y: &[Y],
     affine: Affine<'_>,
-    shortcut: &[T],
+    shortcut: &[S],
     projection: Option<Affine<'_>>,
     out: &mut [T],
 ) {

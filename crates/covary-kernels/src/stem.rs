@@ -13,8 +13,8 @@ use crate::passes;
 /// The first layer.
 #[derive(Debug)]
 pub struct Stem<T, O> {
-    isa: Isa,
-    unit: ConvNorm<T, O>,
+    pub(crate) isa: Isa,
+    pub(crate) unit: ConvNorm<T, O>,
 }
 
 /// What a forward pass leaves for the backward pass, the output among it.
@@ -78,20 +78,14 @@ impl<T: Element, O: Operand> Stem<T, O> {
         scratch: &mut StemScratch,
     ) {
         let isa = self.isa;
-        let channels = self.unit.geometry().c_in;
-        tape.images.clear();
-        tape.images
-            .resize(images.len() / channels * padded(channels), T::default());
-        for (pixel, values) in tape
-            .images
-            .chunks_exact_mut(padded(channels))
-            .zip(images.chunks_exact(channels))
-        {
-            pixel
-                .iter_mut()
-                .zip(values)
-                .for_each(|(stored, value)| *stored = T::round(*value));
-        }
+        let (channels, input) = (self.unit.geometry().c_in, self.unit.layer.in_map());
+        let count = images.len() / (input.pixels() * channels);
+        // Padding stays as it was first made: zeros.
+        tape.images.resize(count * input.len(), T::default());
+        let padded = tape.images.par_chunks_mut(input.len());
+        padded
+            .zip(images.par_chunks(input.pixels() * channels))
+            .for_each(|(padded, image)| put_pixels(image, channels, padded));
         let running = statistics.next(self.unit.geometry().c_out);
         self.unit.forward(
             isa,
@@ -110,7 +104,7 @@ impl<T: Element, O: Operand> Stem<T, O> {
             .y
             .par_chunks(image)
             .zip(tape.output.par_chunks_mut(image));
-        pairs.for_each(|(y, out)| passes::activate::<T>(isa, y, affine, out));
+        pairs.for_each(|(y, out)| passes::activate::<T, T>(isa, y, affine, out));
     }
 
     /// Gradients of the parameters, added to `gradients`.
@@ -144,6 +138,18 @@ impl<T: Element, O: Operand> Stem<T, O> {
         );
         backward(isa, &tape.images, None, &mut [branch], Epilogue::Drop);
         self.unit.add_weight_gradient(&scratch.unit, gradients);
+    }
+}
+
+/// Rounds `[pixels, channels]` into the front of padded pixels.
+pub(crate) fn put_pixels<T: Element>(image: &[f32], channels: usize, padded_image: &mut [T]) {
+    let pixels = padded_image.chunks_exact_mut(padded(channels));
+    for (pixel, values) in pixels.zip(image.chunks_exact(channels)) {
+        let values = values.iter().map(|value| T::round(*value));
+        pixel
+            .iter_mut()
+            .zip(values)
+            .for_each(|(to, value)| *to = value);
     }
 }
 

@@ -74,6 +74,7 @@ impl ConvGeometry {
         });
         Walk {
             taps: taps.collect(),
+            across: if self.stride == 1 { self.kernel } else { 1 },
             rows: self.out_height(),
             columns: self.out_width(),
             frame_row: self.stride * frame_width,
@@ -99,17 +100,25 @@ impl ConvGeometry {
             let stride = self.stride as isize;
             (distance % stride == 0).then(|| (1 + distance / stride) as usize)
         };
+        // The last column of the kernel meets the first of the gradient.
+        let columns = (0..self.kernel).rev();
+        let columns: Vec<_> = columns
+            .filter_map(|kw| meets(b, kw).map(|column| (kw, column)))
+            .collect();
         let mut taps = Vec::new();
         for kh in 0..self.kernel {
-            // The last column of the kernel meets the first of the gradient.
-            for kw in (0..self.kernel).rev() {
-                if let (Some(row), Some(column)) = (meets(a, kh), meets(b, kw)) {
-                    taps.push((row * frame_width + column, kh * self.kernel + kw));
-                }
+            if let Some(row) = meets(a, kh) {
+                let row = row * frame_width;
+                taps.extend(
+                    columns
+                        .iter()
+                        .map(|(kw, column)| (row + column, kh * self.kernel + kw)),
+                );
             }
         }
         Walk {
             taps,
+            across: columns.len().max(1),
             rows: (self.height - a).div_ceil(self.stride),
             columns: (self.width - b).div_ceil(self.stride),
             frame_row: frame_width,
@@ -126,6 +135,8 @@ impl ConvGeometry {
 pub(crate) struct Walk {
     /// Offset in the frame, and the tap of the kernel that is multiplied there: rows of taps, columns ascending.
     pub(crate) taps: Vec<(usize, usize)>,
+    /// Taps of a row, where what one of them reads the next reads for the output pixel before; else 1.
+    pub(crate) across: usize,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     pub(crate) frame_row: usize,
@@ -133,19 +144,4 @@ pub(crate) struct Walk {
     pub(crate) out_start: usize,
     pub(crate) out_row: usize,
     pub(crate) out_column: usize,
-}
-
-impl Walk {
-    /// How many taps lie side by side so that neighbouring pixels of the output read what the next tap reads: those of a row of the
-    /// kernel, or one where the walk leaves pixels out.
-    pub(crate) fn across(&self) -> usize {
-        let Some(&(first, _)) = self.taps.first() else {
-            return 1;
-        };
-        if self.step != 1 {
-            return 1;
-        }
-        let neighbours = self.taps.iter().zip(first..);
-        neighbours.take_while(|((offset, _), at)| offset == at).count()
-    }
 }

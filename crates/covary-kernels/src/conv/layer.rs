@@ -47,7 +47,7 @@ thread_local! {
     pub(super) static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-pub(super) fn sized<N: Copy + Default>(buffer: &mut Vec<N>, len: usize) -> &mut [N] {
+pub(crate) fn sized<N: Copy + Default>(buffer: &mut Vec<N>, len: usize) -> &mut [N] {
     if buffer.len() < len {
         buffer.resize(len, N::default());
     }
@@ -124,7 +124,7 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
     }
 
     /// Images that go through together; even, so that bf16 pairs do not cross groups.
-    pub(super) fn group(&self) -> usize {
+    pub(crate) fn group(&self) -> usize {
         let (input, output) = (self.in_map(), self.out_map());
         let bytes = 4
             * (input.frame_len().max(output.frame_len()) / O::PER_WORD
@@ -173,15 +173,7 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
                     load_frame::<T, O>(isa, input, x, affine, frame);
                 }
                 let out = sized(&mut scratch.output, images * output.len());
-                product::<O>(
-                    isa,
-                    &self.forward_walk,
-                    &self.forward_panel,
-                    &self.forward_extent(),
-                    frames,
-                    out,
-                    false,
-                );
+                self.products(isa, frames, out);
                 let images = out
                     .chunks_exact(output.len())
                     .zip(y.chunks_exact_mut(output.len()));
@@ -191,6 +183,17 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
                 }
             });
         });
+    }
+
+    /// The convolution of images in frames, in f32.
+    ///
+    /// # Shapes
+    /// - frames: `[images, frame]` words
+    /// - out: `[images, out_height, out_width, padded c_out]`
+    pub(crate) fn products(&self, isa: Isa, frames: &[u32], out: &mut [f32]) {
+        let (walk, panel) = (&self.forward_walk, &self.forward_panel);
+        let extent = self.forward_extent();
+        product::<O>(isa, walk, panel, &extent, frames, out, false);
     }
 
     /// Adds the summed weight gradient of a backward pass to `[c_out, c_in, k, k]`.

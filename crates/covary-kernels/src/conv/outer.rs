@@ -83,7 +83,7 @@ pub(crate) fn outer<O: Operand>(
         };
         for ci in (0..geometry.c_in).step_by(LANES) {
             let pixels = Pixels {
-                across: if now == 1 { walk.across() } else { 1 },
+                across: if now == 1 { walk.across } else { 1 },
                 ..pixels.from(ci / LANES * frame, block * pixels.dy_block)
             };
             let channels = LANES.min(geometry.c_in - ci);

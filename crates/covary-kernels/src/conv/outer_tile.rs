@@ -167,7 +167,9 @@ mod avx512 {
                         (1, 4, 4) => $tile::<1, 4, 4>(pixels, sums),
                         (1, 4, 2) => $tile::<1, 4, 2>(pixels, sums),
                         (1, 4, 1) => $tile::<1, 4, 1>(pixels, sums),
-                        _ => unreachable!("tiles are 16x1, 8x2, 4x4, 4x2 and 4x1, or 3 taps of 8x1 or 4x1"),
+                        _ => unreachable!(
+                            "tiles are 16x1, 8x2, 4x4, 4x2 and 4x1, or 3 taps of 8x1 or 4x1"
+                        ),
                     }
                 }
             }

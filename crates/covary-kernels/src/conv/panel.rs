@@ -50,7 +50,7 @@ impl Panel {
         self.words.resize(padded(to) / LANES * self.block, 0);
         let mut words = self.words.iter_mut();
         for block in 0..padded(to) / LANES {
-            for row in walk.taps.chunks_exact(walk.across()) {
+            for row in walk.taps.chunks_exact(walk.across) {
                 for word in 0..per_tap {
                     for &(_, tap) in row {
                         for lane in 0..LANES {

@@ -47,7 +47,7 @@ pub(crate) fn product<O: Operand>(
         .zip(panels)
         .filter(|(walk, _)| !walk.taps.is_empty())
     {
-        let across = walk.across();
+        let across = walk.across;
         let rows = walk.taps.chunks_exact(across);
         let taps: Vec<usize> = rows.map(|row| row[0].0 * pixel).collect();
         let mut block = 0;

@@ -1,16 +1,17 @@
 //! A ResNet of basic blocks on the CPU kernels: stem, four stages, mean over pixels. He et al. 2016; stem for small images.
 //!
-//! Views go through one after the other, each normalised by its own statistics. What a forward pass leaves for the backward pass is
+//! In training views go through one after the other, each normalised by its own statistics. What a forward pass leaves for the backward pass is
 //! kept a view; all buffers stay between steps.
 
 use covary_kernels::{
-    BlockGeometry, BlockScratch, BlockTape, Element, Isa, Operand, Precision, ResidualBlock,
-    Statistics, Stem, StemScratch, StemTape, average_pool, average_pool_gradient,
+    BlockGeometry, BlockScratch, BlockTape, Element, Folded, Isa, Operand, Precision,
+    ResidualBlock, Statistics, Stem, StemScratch, StemTape, average_pool, average_pool_gradient,
 };
 use half::bf16;
+use rayon::prelude::*;
 
-/// Images that go through together where nothing is kept: few enough for the caches.
-const INFERENCE_IMAGES: usize = 64;
+/// Images that go through together on one thread in eval mode: few enough to stay near, enough to read the weights seldom.
+const INFERENCE_IMAGES: usize = 16;
 
 /// The network in the precision it was built for.
 #[derive(Debug)]
@@ -218,20 +219,33 @@ impl<T: Element, O: Operand> Stages<T, O> {
 
     fn infer(&mut self, parameters: &[f32], statistics: &[f32], images: &[f32], out: &mut [f32]) {
         self.pack(parameters, Packed::Forward);
-        let mut tape = std::mem::take(&mut self.untracked);
+        let folded = self.folded(parameters, statistics);
         let parts = images
-            .chunks(INFERENCE_IMAGES * self.image_len)
-            .zip(out.chunks_mut(INFERENCE_IMAGES * self.features));
-        for (images, out) in parts {
-            self.one_view(
-                parameters,
-                Statistics::Fixed(statistics),
-                images,
-                &mut tape,
-                out,
-            );
+            .par_chunks(INFERENCE_IMAGES * self.image_len)
+            .zip(out.par_chunks_mut(INFERENCE_IMAGES * self.features));
+        parts.for_each(|(images, out)| {
+            let (mut x, mut next) = (Vec::new(), Vec::new());
+            let (stem, blocks) = folded.split_first().expect("a stem comes first");
+            self.stem.infer(images, stem, &mut x);
+            for (block, folded) in self.blocks.iter().zip(blocks) {
+                block.infer(&x, folded, &mut next);
+                std::mem::swap(&mut x, &mut next);
+            }
+            average_pool(&x, self.last_pixels, self.features, out);
+        });
+    }
+
+    /// BatchNorms in eval mode, of the stem and of each block.
+    fn folded(&self, parameters: &[f32], statistics: &[f32]) -> Vec<Folded> {
+        let mut parameters_at = self.stem.parameters_len();
+        let mut statistics_at = self.stem.statistics_len();
+        let mut folded = vec![self.stem.fold(parameters, statistics)];
+        for block in &self.blocks {
+            folded.push(block.fold(&parameters[parameters_at..], &statistics[statistics_at..]));
+            parameters_at += block.parameters_len();
+            statistics_at += block.statistics_len();
         }
-        self.untracked = tape;
+        folded
     }
 
     fn one_view(

@@ -1,0 +1,157 @@
+//! Networks in eval mode: BatchNorm by its running statistics, `scale * y + shift` with `scale = γ / √(var + ε)` and
+//! `shift = β - mean * scale`, applied to a convolution's sums while the next convolution's frames are laid.
+//!
+//! Nothing is kept for a backward pass and no statistics are taken, so a few images go from layer to layer on one thread, near to it.
+//! Sums are not rounded to storage before their BatchNorm, as they are in training.
+
+use std::cell::RefCell;
+
+use crate::Isa;
+use crate::block::ResidualBlock;
+use crate::conv::Operand;
+use crate::conv::layer::sized;
+use crate::conv_norm::ConvNorm;
+use crate::element::Element;
+use crate::frame::{Affine, Map, load_frame};
+use crate::norm::Normalisation;
+use crate::passes;
+use crate::stem::{Stem, put_pixels};
+
+/// Scales and shifts of the BatchNorms of a stem or a block, in the order of its convolutions.
+#[derive(Debug)]
+pub struct Folded(Vec<Normalisation>);
+
+impl Folded {
+    fn of<'a, T: Element + 'a, O: Operand + 'a>(
+        units: impl Iterator<Item = &'a ConvNorm<T, O>>,
+        mut parameters: &[f32],
+        mut statistics: &[f32],
+    ) -> Self {
+        let folded = units.map(|unit| {
+            let channels = unit.geometry().c_out;
+            let (mean, rest) = statistics.split_at(channels);
+            let (variance, rest) = rest.split_at(channels);
+            let own = unit.parameters(parameters);
+            statistics = rest;
+            parameters = &parameters[unit.parameters_len()..];
+            Normalisation::fixed(mean, variance, own.gamma, own.beta)
+        });
+        Self(folded.collect())
+    }
+
+    fn affine(&self, unit: usize) -> Affine<'_> {
+        let Normalisation { scale, shift, .. } = &self.0[unit];
+        Affine { scale, shift }
+    }
+}
+
+/// Buffers of one thread, kept between calls.
+#[derive(Default)]
+struct Scratch {
+    image: Vec<f32>,
+    frames: Vec<u32>,
+    hidden_frames: Vec<u32>,
+    sums: Vec<f32>,
+    projected: Vec<f32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl<T: Element, O: Operand> Stem<T, O> {
+    /// What its BatchNorm does in eval mode.
+    pub fn fold(&self, parameters: &[f32], statistics: &[f32]) -> Folded {
+        Folded::of(std::iter::once(&self.unit), parameters, statistics)
+    }
+
+    /// The output in eval mode, on this thread.
+    ///
+    /// # Shapes
+    /// - images: `[images, height, width, channels]`, not padded
+    /// - out: `[images, height, width, padded channels]`, resized
+    pub fn infer(&self, images: &[f32], folded: &Folded, out: &mut Vec<T>) {
+        let layer = &self.unit.layer;
+        let (input, output, channels) = (layer.in_map(), layer.out_map(), layer.geometry().c_in);
+        let image_len = input.pixels() * channels;
+        out.resize(images.len() / image_len * output.len(), T::default());
+        SCRATCH.with_borrow_mut(|scratch| {
+            let images = images.chunks_exact(image_len);
+            for (image, out) in images.zip(out.chunks_exact_mut(output.len())) {
+                let padded = sized(&mut scratch.image, input.len());
+                padded.fill(0.0);
+                put_pixels(image, channels, padded);
+                let frame = sized(&mut scratch.frames, input.frame_len() / O::PER_WORD);
+                load_frame::<f32, O>(self.isa, input, padded, None, frame);
+                let sums = sized(&mut scratch.sums, output.len());
+                layer.products(self.isa, frame, sums);
+                passes::activate::<f32, T>(self.isa, sums, folded.affine(0), out);
+            }
+        });
+    }
+}
+
+impl<T: Element, O: Operand> ResidualBlock<T, O> {
+    /// What its BatchNorms do in eval mode.
+    pub fn fold(&self, parameters: &[f32], statistics: &[f32]) -> Folded {
+        Folded::of(self.units(), parameters, statistics)
+    }
+
+    /// The output in eval mode, on this thread.
+    ///
+    /// # Shapes
+    /// - x: `[images, height, width, padded c_in]`
+    /// - out: `[images, height, width, padded c_out]`, resized
+    pub fn infer(&self, x: &[T], folded: &Folded, out: &mut Vec<T>) {
+        let (input, output) = (self.first.layer.in_map(), self.second.layer.out_map());
+        let group = self.first.layer.group().min(self.second.layer.group());
+        out.resize(x.len() / input.len() * output.len(), T::default());
+        SCRATCH.with_borrow_mut(|scratch| {
+            let groups = x.chunks(group * input.len());
+            for (x, out) in groups.zip(out.chunks_mut(group * output.len())) {
+                self.infer_group(x, folded, scratch, out);
+            }
+        });
+    }
+
+    fn infer_group(&self, x: &[T], folded: &Folded, scratch: &mut Scratch, out: &mut [T]) {
+        let isa = self.isa;
+        let (first, second) = (&self.first.layer, &self.second.layer);
+        let (input, hidden) = (first.in_map(), second.in_map());
+        let images = x.len() / input.len();
+        let frames = sized(
+            &mut scratch.frames,
+            images * input.frame_len() / O::PER_WORD,
+        );
+        lay_frames::<T, O>(isa, input, x, None, frames);
+        let sums = sized(&mut scratch.sums, out.len());
+        first.products(isa, frames, sums);
+        let hidden_frames = sized(
+            &mut scratch.hidden_frames,
+            images * hidden.frame_len() / O::PER_WORD,
+        );
+        lay_frames::<f32, O>(isa, hidden, sums, Some(folded.affine(0)), hidden_frames);
+        second.products(isa, hidden_frames, sums);
+        if let Some(unit) = &self.projection {
+            let projected = sized(&mut scratch.projected, out.len());
+            unit.layer.products(isa, frames, projected);
+            let projection = Some(folded.affine(2));
+            passes::join::<f32, f32, T>(isa, sums, folded.affine(1), projected, projection, out);
+        } else {
+            passes::join::<f32, T, T>(isa, sums, folded.affine(1), x, None, out);
+        }
+    }
+}
+
+fn lay_frames<T: Element, O: Operand>(
+    isa: Isa,
+    map: Map,
+    x: &[T],
+    affine: Option<Affine<'_>>,
+    frames: &mut [u32],
+) {
+    let images = x.chunks_exact(map.len());
+    for (x, frame) in images.zip(frames.chunks_exact_mut(map.frame_len() / O::PER_WORD)) {
+        load_frame::<T, O>(isa, map, x, affine, frame);
+    }
+}
