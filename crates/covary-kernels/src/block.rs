@@ -12,7 +12,8 @@ use crate::conv::{ConvGeometry, Operand};
 use crate::conv_norm::{ConvNorm, ConvNormScratch, ConvNormTape, take};
 use crate::element::Element;
 use crate::norm::Running;
-use crate::passes;
+use crate::passes::{self, Relu};
+use crate::relu_gradient::{Below, ReluGradient};
 
 /// Sizes of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +98,7 @@ pub struct BlockScratch<T> {
     first: ConvNormScratch,
     second: ConvNormScratch,
     projection: ConvNormScratch,
-    hidden_gradient: Vec<T>,
+    hidden_gradient: ReluGradient<T>,
 }
 
 /// Those of the batch are what is normalised by; the running ones may move with them.
@@ -127,6 +128,13 @@ impl<'a> Statistics<'a> {
             Self::Batch => Self::Batch,
             Self::Update(rest) => Self::Update(take(rest, len)),
         }
+    }
+}
+
+impl<T> BlockTape<T> {
+    /// The BatchNorm before the output's ReLU.
+    pub fn below(&self) -> Below<'_, T> {
+        Below::of(&self.second)
     }
 }
 
@@ -244,18 +252,19 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         });
     }
 
-    /// Gradients of parameters, added to `gradients`, and of the input.
+    /// Gradients of parameters, added to `gradients`, and of the ReLU that the input came from, whose BatchNorm is `below`.
     ///
     /// # Shapes
-    /// - `output_gradient`: as the output
-    /// - `input_gradient`: as x, resized
+    /// - gradient: of the output's ReLU, as the output
+    /// - into: as x
     pub fn backward(
         &self,
         x: &[T],
+        below: Below<'_, T>,
         parameters: &[f32],
         gradients: &mut [f32],
-        output_gradient: &[T],
-        input_gradient: &mut Vec<T>,
+        gradient: &ReluGradient<T>,
+        into: &mut ReluGradient<T>,
         tape: &BlockTape<T>,
         scratch: &mut BlockScratch<T>,
     ) {
@@ -264,96 +273,68 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         let mut rest = gradients;
         let first_gradients = take(&mut rest, self.first.parameters_len());
         let second_gradients = take(&mut rest, self.second.parameters_len());
-        let mask = tape.output.as_slice();
+        let hidden = &mut scratch.hidden_gradient;
 
-        self.second.masked_sums(
-            isa,
-            output_gradient,
-            mask,
-            &tape.second,
-            &mut scratch.second,
-        );
         self.second.coefficients(
+            &gradient.sums,
             self.second.parameters(second),
             second_gradients,
             &tape.second,
-            &mut scratch.second,
+            &mut scratch.second.coefficients,
         );
-        scratch
-            .hidden_gradient
-            .resize(tape.first.y.len(), T::default());
-        scratch.first.per_image.resize(
-            tape.first.y.len() / self.first.geometry().out_pixels() * 2,
-            0.0,
+        let through = hidden.through(
+            None,
+            Relu::Of(tape.first.affine()),
+            Below::of(&tape.first),
+            self.first.geometry().out_pixels(),
         );
-        let epilogue = Epilogue::Relu {
-            y: &tape.first.y,
-            affine: tape.first.affine(),
-            mean: &tape.first.normalisation.mean,
-            store: &mut scratch.hidden_gradient,
-            sums: &mut scratch.first.per_image,
-        };
-        let branch = self.second.branch(
-            output_gradient,
-            Some(mask),
-            &tape.second,
-            &mut scratch.second,
-        );
+        let branch = self
+            .second
+            .branch(&gradient.values, &tape.second, &mut scratch.second);
+        let affine = Some(tape.first.affine());
         backward(
             isa,
             &tape.first.y,
-            Some(tape.first.affine()),
+            affine,
             &mut [branch],
-            epilogue,
+            Epilogue::Relu(through),
         );
         self.second
             .add_weight_gradient(&scratch.second, second_gradients);
 
         self.first.coefficients(
+            &hidden.sums,
             self.first.parameters(first),
             first_gradients,
             &tape.first,
-            &mut scratch.first,
+            &mut scratch.first.coefficients,
         );
-        input_gradient.resize(x.len(), T::default());
-        let branch = self.first.branch(
-            &scratch.hidden_gradient,
-            None,
-            &tape.first,
-            &mut scratch.first,
-        );
+        let shortcut = self.projection.is_none().then_some(&*gradient.values);
+        let pixels = self.first.geometry().in_pixels();
+        let through = into.through(shortcut, Relu::Output(x), below, pixels);
+        let branch = self
+            .first
+            .branch(&hidden.values, &tape.first, &mut scratch.first);
+        let mut branches = vec![branch];
         if let Some(unit) = &self.projection {
-            unit.masked_sums(
+            unit.gradient_sums(
                 isa,
-                output_gradient,
-                mask,
+                &gradient.values,
                 &tape.projection,
                 &mut scratch.projection,
             );
             unit.coefficients(
+                &scratch.projection.per_image,
                 unit.parameters(projection),
                 rest,
                 &tape.projection,
-                &mut scratch.projection,
+                &mut scratch.projection.coefficients,
             );
-            let projected = unit.branch(
-                output_gradient,
-                Some(mask),
-                &tape.projection,
-                &mut scratch.projection,
-            );
-            let epilogue = Epilogue::Store {
-                shortcut: None,
-                store: input_gradient,
-            };
-            backward(isa, x, None, &mut [branch, projected], epilogue);
+            branches.push(unit.branch(&gradient.values, &tape.projection, &mut scratch.projection));
+        }
+        backward(isa, x, None, &mut branches, Epilogue::Relu(through));
+        if let Some(unit) = &self.projection {
             unit.add_weight_gradient(&scratch.projection, rest);
-        } else {
-            let epilogue = Epilogue::Store {
-                shortcut: Some((output_gradient, mask)),
-                store: input_gradient,
-            };
-            backward(isa, x, None, &mut [branch], epilogue);
         }
         self.first
             .add_weight_gradient(&scratch.first, first_gradients);

@@ -114,12 +114,11 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
         );
     }
 
-    /// Takes `Σ g` and `Σ g (y - mean)` of each image, where g is `gradient` masked by the positive outputs of the ReLU behind.
-    pub(crate) fn masked_sums(
+    /// Takes `Σ g` and `Σ g (y - mean)` of each image.
+    pub(crate) fn gradient_sums(
         &self,
         isa: Isa,
         gradient: &[T],
-        mask: &[T],
         tape: &ConvNormTape<T>,
         scratch: &mut ConvNormScratch,
     ) {
@@ -130,28 +129,28 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
             .resize(gradient.len() / output.pixels() * 2, 0.0);
         let images = gradient
             .par_chunks(output.len())
-            .zip(mask.par_chunks(output.len()))
             .zip(tape.y.par_chunks(output.len()));
         images
             .zip(scratch.per_image.par_chunks_mut(2 * output.channels))
-            .for_each(|(((gradient, mask), y), sums)| {
-                passes::gradient_sums::<T>(isa, gradient, mask, y, &tape.normalisation.mean, sums);
+            .for_each(|((gradient, y), sums)| {
+                passes::gradient_sums::<T>(isa, gradient, y, &tape.normalisation.mean, sums);
             });
     }
 
-    /// From the sums of each image in `scratch`: adds the gradients of γ and β, sets the coefficients of this BatchNorm's gradient.
+    /// From the sums of each image: adds the gradients of γ and β, sets the coefficients of this BatchNorm's gradient.
     pub(crate) fn coefficients(
         &self,
+        sums: &[f32],
         parameters: Parameters<'_>,
         gradients: &mut [f32],
         tape: &ConvNormTape<T>,
-        scratch: &mut ConvNormScratch,
+        coefficients: &mut GradientCoefficients,
     ) {
         let (_, norm) = gradients.split_at_mut(self.geometry().weight_len());
         let (gamma, beta) = norm.split_at_mut(self.geometry().c_out);
         let pixels = self.geometry().out_pixels();
-        scratch.coefficients.set_from_sums(
-            &scratch.per_image,
+        coefficients.set_from_sums(
+            sums,
             pixels,
             &tape.normalisation,
             parameters.gamma,
@@ -164,7 +163,6 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
     pub(crate) fn branch<'a>(
         &'a self,
         gradient: &'a [T],
-        mask: Option<&'a [T]>,
         tape: &'a ConvNormTape<T>,
         scratch: &'a mut ConvNormScratch,
     ) -> Branch<'a, T, O> {
@@ -182,7 +180,6 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
         Branch {
             layer: &self.layer,
             gradient,
-            mask,
             y: &tape.y,
             back,
             sums: &mut scratch.weight_sums,

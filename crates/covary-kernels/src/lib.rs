@@ -7,7 +7,7 @@
 //! | what | file | instruction sets |
 //! |---|---|---|
 //! | convolutions | `conv` | portable, AVX2, AVX-512, AVX-512 BF16 |
-//! | loops over pixels | `passes`, `frame` | one body, compiled for each set |
+//! | loops over pixels | `passes`, `frame`, `relu_gradient` | one body, compiled for each set |
 //! | BatchNorm | `norm` | |
 //! | residual block, stem, pooling | `block`, `stem`; in eval mode `inference` | |
 //! | linear layers | `linear` | AVX-512 BF16; in f32 the gemm crate's |
@@ -32,6 +32,7 @@ pub mod optimizer;
 mod passes;
 mod peak;
 mod precision;
+mod relu_gradient;
 mod speed;
 mod stem;
 
@@ -46,5 +47,6 @@ pub use linear::{Linear, LinearScratch};
 pub use memory::keep_freed_memory;
 pub use peak::peak_gflops;
 pub use precision::Precision;
+pub use relu_gradient::{Below, ReluGradient};
 pub use speed::{KernelRates, convolution_rates, linear_rates};
-pub use stem::{Stem, StemScratch, StemTape, average_pool, average_pool_gradient};
+pub use stem::{Stem, StemScratch, StemTape, average_pool};

@@ -8,6 +8,8 @@
 //! Ioffe, Szegedy 2015. Running statistics as PyTorch's: momentum 0.1, unbiased variance. Sums over an image are f32, over images f64
 //! in image order, so they depend neither on threads nor on the size of the batch's parts.
 
+use std::ops::Range;
+
 use crate::element::padded;
 
 /// ε under the root.
@@ -77,11 +79,11 @@ impl Normalisation {
     ) {
         self.resize(gamma.len());
         let channels = padded(gamma.len());
-        let images = moments.len() / (2 * channels);
-        let count = (images * pixels) as f64;
+        let count = (moments.len() / (2 * channels) * pixels) as f64;
+        let (means, deviations) = combine(moments, channels, pixels as f64);
         let mut running = running;
         for channel in 0..gamma.len() {
-            let (mean, deviations) = combine(moments, channels, channel, pixels as f64);
+            let (mean, deviations) = (means[channel], deviations[channel]);
             self.set(
                 channel,
                 mean,
@@ -100,21 +102,33 @@ impl Normalisation {
     }
 }
 
-/// Mean and sum of squared deviations over images, by Chan's update in image order.
-fn combine(moments: &[f32], channels: usize, channel: usize, pixels: f64) -> (f64, f64) {
-    let (mut mean, mut deviations, mut count) = (0.0, 0.0, 0.0);
+/// Means and sums of squared deviations over images: those within each, and of its mean from that of all.
+fn combine(moments: &[f32], channels: usize, pixels: f64) -> (Vec<f64>, Vec<f64>) {
+    let images = moments.len() / (2 * channels);
+    let mut means = column_sums(moments, 2 * channels, 0..channels);
+    let total = images as f64 * pixels;
+    means.iter_mut().for_each(|mean| *mean /= total);
+    let mut deviations = column_sums(moments, 2 * channels, channels..2 * channels);
     for image in moments.chunks_exact(2 * channels) {
-        let (image_mean, image_deviations) = (
-            f64::from(image[channel]) / pixels,
-            f64::from(image[channels + channel]),
-        );
-        let total = count + pixels;
-        let delta = image_mean - mean;
-        mean += delta * pixels / total;
-        deviations += image_deviations + delta * delta * count * pixels / total;
-        count = total;
+        let sums = image.iter().zip(&means);
+        for (total, (sum, mean)) in deviations.iter_mut().zip(sums) {
+            let apart = f64::from(*sum) / pixels - mean;
+            *total += pixels * apart * apart;
+        }
     }
-    (mean, deviations)
+    (means, deviations)
+}
+
+/// Sums over the rows of `width` numbers, of the columns in a range.
+fn column_sums(rows: &[f32], width: usize, columns: Range<usize>) -> Vec<f64> {
+    let mut sums = vec![0.0; columns.len()];
+    for row in rows.chunks_exact(width) {
+        let values = row[columns.clone()].iter();
+        sums.iter_mut()
+            .zip(values)
+            .for_each(|(sum, value)| *sum += f64::from(*value));
+    }
+    sums
 }
 
 /// What turns gradients behind a BatchNorm into gradients before it: `factor · (g - offset - (y - mean) · slope)`.
@@ -143,12 +157,9 @@ impl GradientCoefficients {
             vector.resize(channels, 0.0);
         }
         let count = (sums.len() / (2 * channels) * pixels) as f64;
+        let totals = column_sums(sums, 2 * channels, 0..2 * channels);
         for channel in 0..gamma.len() {
-            let (mut sum, mut product) = (0.0, 0.0);
-            for image in sums.chunks_exact(2 * channels) {
-                sum += f64::from(image[channel]);
-                product += f64::from(image[channels + channel]);
-            }
+            let (sum, product) = (totals[channel], totals[channels + channel]);
             let inverse_std = f64::from(normalisation.inverse_std[channel]);
             let normalised = product * inverse_std;
             gamma_gradient[channel] += normalised as f32;

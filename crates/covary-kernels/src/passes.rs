@@ -58,28 +58,25 @@ fn finish_output_body<T: Element>(
     let store = blocks_mut(store);
     let (sums, deviations) = moments.split_at_mut(channels);
     for block in 0..count {
+        // Deviations from a value near the mean, as from any other, but for what rounds: `Σ (v - mean)² = Σ d² - (Σ d)² / n`.
+        let near = widen(&round::<T>(&output[block]));
         let mut acc = [[0.0; LANES]; INTERLEAVED];
+        let mut squares = [[0.0; LANES]; INTERLEAVED];
         interleaved!(pixels, |pixel, slot| {
             let at = pixel * count + block;
             let rounded = round::<T>(&output[at]);
             let value = widen(&rounded);
             store[at] = rounded;
             for i in 0..LANES {
-                acc[slot][i] += value[i];
+                let deviation = value[i] - near[i];
+                acc[slot][i] += deviation;
+                squares[slot][i] += deviation * deviation;
             }
         });
-        let sum = zip(acc);
-        blocks_mut(sums)[block] = sum;
-        let mean: Lanes = lanes!(|i| sum[i] / pixels as f32);
-        let mut acc = [[0.0; LANES]; INTERLEAVED];
-        interleaved!(pixels, |pixel, slot| {
-            let value = widen(&store[pixel * count + block]);
-            for i in 0..LANES {
-                let deviation = value[i] - mean[i];
-                acc[slot][i] += deviation * deviation;
-            }
-        });
-        blocks_mut(deviations)[block] = zip(acc);
+        let (sum, square) = (zip(acc), zip(squares));
+        let n = pixels as f32;
+        blocks_mut(sums)[block] = lanes!(|i| sum[i] + n * near[i]);
+        blocks_mut(deviations)[block] = lanes!(|i| (square[i] - sum[i] * sum[i] / n).max(0.0));
     }
 }
 
@@ -145,22 +142,16 @@ fn join_body<Y: Element, S: Element, T: Element>(
 }
 
 elementwise! {
-    /// `Σ g` and `Σ g (y - mean)` of one image, where g is the gradient behind a ReLU whose output was `mask`.
-    fn gradient_sums<T: Element>(gradient: &[T], mask: &[T], y: &[T], mean: &[f32], sums: &mut [f32]) = gradient_sums_body::<T>;
+    /// `Σ g` and `Σ g (y - mean)` of one image.
+    fn gradient_sums<T: Element>(gradient: &[T], y: &[T], mean: &[f32], sums: &mut [f32]) = gradient_sums_body::<T>;
 }
 
 #[inline(always)]
-fn gradient_sums_body<T: Element>(
-    gradient: &[T],
-    mask: &[T],
-    y: &[T],
-    mean: &[f32],
-    sums: &mut [f32],
-) {
+fn gradient_sums_body<T: Element>(gradient: &[T], y: &[T], mean: &[f32], sums: &mut [f32]) {
     let channels = mean.len();
     let count = channels / LANES;
     let pixels = gradient.len() / channels;
-    let (gradient, mask, y) = (blocks(gradient), blocks(mask), blocks(y));
+    let (gradient, y) = (blocks(gradient), blocks(y));
     let (plain, products) = sums.split_at_mut(channels);
     for block in 0..count {
         let mean = &blocks(mean)[block];
@@ -168,56 +159,7 @@ fn gradient_sums_body<T: Element>(
         let mut product = [[0.0; LANES]; INTERLEAVED];
         interleaved!(pixels, |pixel, slot| {
             let at = pixel * count + block;
-            let (g, m, y) = (widen(&gradient[at]), widen(&mask[at]), widen(&y[at]));
-            for i in 0..LANES {
-                let g = where_positive(m[i], g[i]);
-                acc[slot][i] += g;
-                product[slot][i] += g * (y[i] - mean[i]);
-            }
-        });
-        blocks_mut(plain)[block] = zip(acc);
-        blocks_mut(products)[block] = zip(product);
-    }
-}
-
-elementwise! {
-    /// The gradient before a BatchNorm's ReLU, stored, with `Σ g` and `Σ g (y - mean)` of the image.
-    fn relu_gradient<T: Element>(gradient: &[f32], y: &[T], affine: Affine<'_>, mean: &[f32], store: &mut [T], sums: &mut [f32])
-        = relu_gradient_body::<T>;
-}
-
-#[inline(always)]
-fn relu_gradient_body<T: Element>(
-    gradient: &[f32],
-    y: &[T],
-    affine: Affine<'_>,
-    mean: &[f32],
-    store: &mut [T],
-    sums: &mut [f32],
-) {
-    let channels = mean.len();
-    let count = channels / LANES;
-    let pixels = gradient.len() / channels;
-    let (gradient, y, store) = (blocks(gradient), blocks(y), blocks_mut(store));
-    let (plain, products) = sums.split_at_mut(channels);
-    for block in 0..count {
-        let (mean, scale, shift) = (
-            &blocks(mean)[block],
-            &blocks(affine.scale)[block],
-            &blocks(affine.shift)[block],
-        );
-        let mut acc = [[0.0; LANES]; INTERLEAVED];
-        let mut product = [[0.0; LANES]; INTERLEAVED];
-        interleaved!(pixels, |pixel, slot| {
-            let at = pixel * count + block;
-            let (y, gradient) = (widen(&y[at]), &gradient[at]);
-            let mut g: Lanes = *gradient;
-            for i in 0..LANES {
-                g[i] = where_positive(y[i] * scale[i] + shift[i], g[i]);
-            }
-            let rounded = round::<T>(&g);
-            let g = widen(&rounded);
-            store[at] = rounded;
+            let (g, y) = (widen(&gradient[at]), widen(&y[at]));
             for i in 0..LANES {
                 acc[slot][i] += g[i];
                 product[slot][i] += g[i] * (y[i] - mean[i]);
@@ -228,37 +170,75 @@ fn relu_gradient_body<T: Element>(
     }
 }
 
+/// Where a ReLU was positive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Relu<'a, T> {
+    /// Where its output, which was kept, is.
+    Output(&'a [T]),
+    /// Where the BatchNorm before it is.
+    Of(Affine<'a>),
+}
+
+impl<T> Relu<'_, T> {
+    pub(crate) fn part(&self, span: std::ops::Range<usize>) -> Self {
+        match *self {
+            Self::Output(output) => Self::Output(&output[span]),
+            Self::Of(affine) => Self::Of(affine),
+        }
+    }
+}
+
 elementwise! {
-    /// The gradient of a block's input, stored: that of its convolutions, and through an identity shortcut the block's own gradient
-    /// where its output was positive.
-    fn input_gradient<T: Element>(gradient: &[f32], shortcut: Option<(&[T], &[T])>, store: &mut [T]) = input_gradient_body::<T>;
+    /// The gradient behind a ReLU, of an image, with that of an identity shortcut: stored where the ReLU was positive, with `Σ g` and
+    /// `Σ g (y - mean)` of what is stored.
+    fn relu_gradient<T: Element>(
+        gradient: &[f32], shortcut: Option<&[T]>, relu: Relu<'_, T>, y: &[T], mean: &[f32], store: &mut [T], sums: &mut [f32]
+    ) = relu_gradient_body::<T>;
 }
 
 #[inline(always)]
-fn input_gradient_body<T: Element>(
+fn relu_gradient_body<T: Element>(
     gradient: &[f32],
-    shortcut: Option<(&[T], &[T])>,
+    shortcut: Option<&[T]>,
+    relu: Relu<'_, T>,
+    y: &[T],
+    mean: &[f32],
     store: &mut [T],
+    sums: &mut [f32],
 ) {
-    match shortcut {
-        None => {
-            for (g, store) in blocks(gradient).iter().zip(blocks_mut(store)) {
-                *store = round(g);
-                block_done();
+    let channels = mean.len();
+    let count = channels / LANES;
+    let pixels = gradient.len() / channels;
+    let (gradient, y, store) = (blocks(gradient), blocks(y), blocks_mut(store));
+    let (plain, products) = sums.split_at_mut(channels);
+    for block in 0..count {
+        let mean = &blocks(mean)[block];
+        let mut acc = [[0.0; LANES]; INTERLEAVED];
+        let mut product = [[0.0; LANES]; INTERLEAVED];
+        interleaved!(pixels, |pixel, slot| {
+            let at = pixel * count + block;
+            let y = widen(&y[at]);
+            let mut g: Lanes = gradient[at];
+            if let Some(shortcut) = shortcut {
+                let shortcut = widen(&blocks(shortcut)[at]);
+                g = lanes!(|i| g[i] + shortcut[i]);
             }
-        }
-        Some((outer, mask)) => {
-            let blocks = blocks(gradient)
-                .iter()
-                .zip(blocks(outer))
-                .zip(blocks(mask))
-                .zip(blocks_mut(store));
-            for (((g, outer), mask), store) in blocks {
-                let (outer, mask) = (widen(outer), widen(mask));
-                let value: Lanes = lanes!(|i| g[i] + where_positive(mask[i], outer[i]));
-                *store = round(&value);
-                block_done();
+            let positive: Lanes = match relu {
+                Relu::Output(output) => widen(&blocks(output)[at]),
+                Relu::Of(Affine { scale, shift }) => {
+                    let (scale, shift) = (&blocks(scale)[block], &blocks(shift)[block]);
+                    lanes!(|i| y[i] * scale[i] + shift[i])
+                }
+            };
+            let rounded = round::<T>(&lanes!(|i| where_positive(positive[i], g[i])));
+            let g = widen(&rounded);
+            store[at] = rounded;
+            for i in 0..LANES {
+                acc[slot][i] += g[i];
+                product[slot][i] += g[i] * (y[i] - mean[i]);
             }
-        }
+        });
+        blocks_mut(plain)[block] = zip(acc);
+        blocks_mut(products)[block] = zip(product);
     }
 }

@@ -11,6 +11,9 @@ use crate::conv::backward::{Branch, Epilogue, backward};
 use crate::conv::gradient::Back;
 use crate::conv::layer::ConvLayer;
 use crate::element::{Element, padded};
+use crate::frame::Affine;
+use crate::passes::Relu;
+use crate::relu_gradient::{Below, ReluGradient};
 use crate::{ConvGeometry, Isa, Linear, LinearScratch, Precision};
 
 const RUNS: usize = 4;
@@ -63,12 +66,12 @@ fn convolution<T: Element, O: Operand>(
     let forward = best(|| layer.forward(isa, &x, None, &mut y, &mut moments));
 
     let (zeros, ones) = (vec![0.0; c_out], vec![1.0; c_out]);
-    let (mut sums, mut dx) = (Vec::new(), vec![T::default(); x.len()]);
+    let (mut sums, mut dx) = (Vec::new(), ReluGradient::default());
+    let (flat, up) = (vec![0.0; c_in], vec![1.0; c_in]);
     let mut back = |epilogue: Epilogue<'_, T>| {
         let branch = Branch {
             layer: &layer,
             gradient: &dy,
-            mask: None,
             y: &y,
             back: Back {
                 mean: &zeros,
@@ -82,10 +85,17 @@ fn convolution<T: Element, O: Operand>(
     };
     let weights = best(|| back(Epilogue::Drop));
     let both = best(|| {
-        back(Epilogue::Store {
-            shortcut: None,
-            store: &mut dx,
+        let relu = Relu::Of(Affine {
+            scale: &flat,
+            shift: &up,
         });
+        let below = Below { y: &x, mean: &flat };
+        back(Epilogue::Relu(dx.through(
+            None,
+            relu,
+            below,
+            geometry.in_pixels(),
+        )));
     });
     let product = 2.0 * (images * geometry.out_pixels() * geometry.weight_len()) as f64 / 1e9;
     KernelRates {

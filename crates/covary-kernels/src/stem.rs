@@ -9,6 +9,7 @@ use crate::conv::{ConvGeometry, Operand};
 use crate::conv_norm::{ConvNorm, ConvNormScratch, ConvNormTape};
 use crate::element::{Element, padded};
 use crate::passes;
+use crate::relu_gradient::{Below, ReluGradient};
 
 /// The first layer.
 #[derive(Debug)]
@@ -30,6 +31,13 @@ pub struct StemTape<T> {
 #[derive(Debug, Default)]
 pub struct StemScratch {
     unit: ConvNormScratch,
+}
+
+impl<T> StemTape<T> {
+    /// The BatchNorm before the output's ReLU.
+    pub fn below(&self) -> Below<'_, T> {
+        Below::of(&self.unit)
+    }
 }
 
 impl<T: Element, O: Operand> Stem<T, O> {
@@ -107,36 +115,26 @@ impl<T: Element, O: Operand> Stem<T, O> {
         pairs.for_each(|(y, out)| passes::activate::<T, T>(isa, y, affine, out));
     }
 
-    /// Gradients of the parameters, added to `gradients`.
+    /// Gradients of the parameters, added to `gradients`, from that of the output's ReLU.
     pub fn backward(
         &self,
         parameters: &[f32],
         gradients: &mut [f32],
-        output_gradient: &[T],
+        gradient: &ReluGradient<T>,
         tape: &StemTape<T>,
         scratch: &mut StemScratch,
     ) {
-        let isa = self.isa;
-        self.unit.masked_sums(
-            isa,
-            output_gradient,
-            &tape.output,
-            &tape.unit,
-            &mut scratch.unit,
-        );
         self.unit.coefficients(
+            &gradient.sums,
             self.unit.parameters(parameters),
             gradients,
             &tape.unit,
-            &mut scratch.unit,
+            &mut scratch.unit.coefficients,
         );
-        let branch = self.unit.branch(
-            output_gradient,
-            Some(&tape.output),
-            &tape.unit,
-            &mut scratch.unit,
-        );
-        backward(isa, &tape.images, None, &mut [branch], Epilogue::Drop);
+        let branch = self
+            .unit
+            .branch(&gradient.values, &tape.unit, &mut scratch.unit);
+        backward(self.isa, &tape.images, None, &mut [branch], Epilogue::Drop);
         self.unit.add_weight_gradient(&scratch.unit, gradients);
     }
 }
@@ -166,29 +164,5 @@ pub fn average_pool<T: Element>(x: &[T], pixels: usize, channels: usize, out: &m
                 .for_each(|(sum, value)| *sum += value.widen());
         }
         out.iter_mut().for_each(|sum| *sum /= pixels as f32);
-    });
-}
-
-/// The gradient of [`average_pool`]: every pixel's is that of the mean, divided by their number.
-pub fn average_pool_gradient<T: Element>(
-    gradient: &[f32],
-    pixels: usize,
-    channels: usize,
-    out: &mut Vec<T>,
-) {
-    out.resize(
-        gradient.len() / channels * pixels * padded(channels),
-        T::default(),
-    );
-    let images = out
-        .par_chunks_mut(pixels * padded(channels))
-        .zip(gradient.par_chunks(channels));
-    images.for_each(|(image, gradient)| {
-        for pixel in image.chunks_exact_mut(padded(channels)) {
-            pixel
-                .iter_mut()
-                .zip(gradient)
-                .for_each(|(out, g)| *out = T::round(g / pixels as f32));
-        }
     });
 }

@@ -13,13 +13,12 @@ use super::product::product;
 use crate::Isa;
 use crate::element::Element;
 use crate::frame::{Affine, Map, load_pair};
-use crate::passes;
+use crate::passes::{self, Relu};
 
 /// One convolution's part of a backward pass: its gradient behind its BatchNorm, and the sums of its weight gradient.
 pub(crate) struct Branch<'a, T, O> {
     pub(crate) layer: &'a ConvLayer<T, O>,
     pub(crate) gradient: &'a [T],
-    pub(crate) mask: Option<&'a [T]>,
     pub(crate) y: &'a [T],
     pub(crate) back: Back<'a>,
     pub(crate) sums: &'a mut Vec<f32>,
@@ -29,19 +28,92 @@ pub(crate) struct Branch<'a, T, O> {
 pub(crate) enum Epilogue<'a, T> {
     /// It is not needed: the input is the images.
     Drop,
-    /// It goes back through the ReLU of the BatchNorm before the convolution; sums are `[images, 2, channels]`.
-    Relu {
-        y: &'a [T],
-        affine: Affine<'a>,
-        mean: &'a [f32],
-        store: &'a mut [T],
-        sums: &'a mut [f32],
-    },
-    /// It is the gradient of the block's input; an identity shortcut adds the block's gradient where its output was positive.
-    Store {
-        shortcut: Option<(&'a [T], &'a [T])>,
-        store: &'a mut [T],
-    },
+    /// It goes back through the ReLU before the convolution.
+    Relu(ThroughRelu<'a, T>),
+}
+
+/// Where a gradient goes back through a ReLU, and what the BatchNorm before that needs of it.
+#[derive(Debug)]
+pub(crate) struct ThroughRelu<'a, T> {
+    /// What an identity shortcut adds to the gradient first.
+    pub(crate) shortcut: Option<&'a [T]>,
+    pub(crate) relu: Relu<'a, T>,
+    /// Input of the BatchNorm, and its mean.
+    pub(crate) y: &'a [T],
+    pub(crate) mean: &'a [f32],
+    /// The gradient where the ReLU was positive.
+    pub(crate) store: &'a mut [T],
+    /// `Σ g` and `Σ g (y - mean)`, `[images, 2, channels]`.
+    pub(crate) sums: &'a mut [f32],
+}
+
+impl<'a, T> ThroughRelu<'a, T> {
+    /// The parts of `images` images each, of `len` numbers and `channels` channels.
+    pub(crate) fn parts(
+        self,
+        images: usize,
+        len: usize,
+        channels: usize,
+    ) -> impl Iterator<Item = Self> {
+        let Self {
+            shortcut,
+            relu,
+            y,
+            mean,
+            store,
+            sums,
+        } = self;
+        let len = images * len;
+        let parts = store
+            .chunks_mut(len)
+            .zip(sums.chunks_mut(images * 2 * channels));
+        parts.enumerate().map(move |(index, (store, sums))| {
+            let span = index * len..index * len + store.len();
+            Self {
+                shortcut: shortcut.map(|all| &all[span.clone()]),
+                relu: relu.part(span.clone()),
+                y: &y[span],
+                mean,
+                store,
+                sums,
+            }
+        })
+    }
+
+    /// The images of a group, from image `start` on.
+    fn group(&mut self, start: usize, images: usize, len: usize) -> ThroughRelu<'_, T> {
+        let span = start * len..(start + images) * len;
+        let channels = 2 * self.mean.len();
+        ThroughRelu {
+            shortcut: self.shortcut.map(|all| &all[span.clone()]),
+            relu: self.relu.part(span.clone()),
+            y: &self.y[span.clone()],
+            mean: self.mean,
+            store: &mut self.store[span],
+            sums: &mut self.sums[start * channels..(start + images) * channels],
+        }
+    }
+
+    /// Takes the gradient of all images through, image by image.
+    pub(crate) fn put(self, isa: Isa, gradient: &[f32], len: usize)
+    where
+        T: Element,
+    {
+        let channels = self.mean.len();
+        let images = gradient.chunks_exact(len);
+        for (part, gradient) in self.parts(1, len, channels).zip(images) {
+            passes::relu_gradient::<T>(
+                isa,
+                gradient,
+                part.shortcut,
+                part.relu,
+                part.y,
+                part.mean,
+                part.store,
+                part.sums,
+            );
+        }
+    }
 }
 
 /// The backward pass of convolutions that read the same input: weight gradients into each branch's sums, the input gradient into the
@@ -88,65 +160,25 @@ pub(crate) fn backward<T: Element, O: Operand>(
             job.parts.push(Part {
                 layer: branch.layer,
                 gradient: &branch.gradient[span.clone()],
-                mask: branch.mask.map(|mask| &mask[span.clone()]),
                 y: &branch.y[span],
                 back: branch.back,
                 sums,
             });
         }
     }
-    deal(epilogue, &mut jobs, chunk, input);
-    jobs.into_par_iter()
-        .for_each(|job| SCRATCH.with_borrow_mut(|scratch| job.run(isa, affine, scratch)));
-}
-
-/// Splits the epilogue among the jobs.
-fn deal<'a, T: Element, O>(
-    epilogue: Epilogue<'a, T>,
-    jobs: &mut [Job<'a, T, O>],
-    chunk: usize,
-    input: Map,
-) {
-    match epilogue {
-        Epilogue::Drop => {}
-        Epilogue::Relu {
-            y,
-            affine,
-            mean,
-            store,
-            sums,
-        } => {
-            let parts = y
-                .chunks(chunk * input.len())
-                .zip(store.chunks_mut(chunk * input.len()));
-            for (job, ((y, store), sums)) in jobs
-                .iter_mut()
-                .zip(parts.zip(sums.chunks_mut(chunk * 2 * input.channels)))
-            {
-                job.epilogue = Epilogue::Relu {
-                    y,
-                    affine,
-                    mean,
-                    store,
-                    sums,
-                };
-            }
-        }
-        Epilogue::Store { shortcut, store } => {
-            for (job, store) in jobs.iter_mut().zip(store.chunks_mut(chunk * input.len())) {
-                let span = job.range.start * input.len()..job.range.end * input.len();
-                let shortcut =
-                    shortcut.map(|(gradient, mask)| (&gradient[span.clone()], &mask[span.clone()]));
-                job.epilogue = Epilogue::Store { shortcut, store };
-            }
+    if let Epilogue::Relu(through) = epilogue {
+        let parts = through.parts(chunk, input.len(), input.channels);
+        for (job, part) in jobs.iter_mut().zip(parts) {
+            job.epilogue = Epilogue::Relu(part);
         }
     }
+    jobs.into_par_iter()
+        .for_each(|job| SCRATCH.with_borrow_mut(|scratch| job.run(isa, affine, scratch)));
 }
 
 struct Part<'a, T, O> {
     layer: &'a ConvLayer<T, O>,
     gradient: &'a [T],
-    mask: Option<&'a [T]>,
     y: &'a [T],
     back: Back<'a>,
     sums: &'a mut [f32],
@@ -196,7 +228,11 @@ impl<T: Element, O: Operand> Job<'_, T, O> {
                     part.input_gradient(isa, frames, out, index > 0);
                 }
             }
-            finish(isa, &mut self.epilogue, input, start, out);
+            if let Epilogue::Relu(through) = &mut self.epilogue {
+                through
+                    .group(start, now, input.len())
+                    .put(isa, out, input.len());
+            }
         }
     }
 }
@@ -243,7 +279,6 @@ impl<T: Element, O: Operand> Part<'_, T, O> {
             let span = (images.start + first) * output.len()..(images.start + last) * output.len();
             let incoming = Incoming {
                 gradient: &self.gradient[span.clone()],
-                mask: self.mask.map(|mask| &mask[span.clone()]),
                 y: &self.y[span],
             };
             let frames = &mut frames[first * frame..last * frame];
@@ -275,41 +310,5 @@ impl<T: Element, O: Operand> Part<'_, T, O> {
             out,
             accumulate,
         );
-    }
-}
-
-fn finish<T: Element>(
-    isa: Isa,
-    epilogue: &mut Epilogue<'_, T>,
-    input: Map,
-    start: usize,
-    out: &[f32],
-) {
-    let span = start * input.len()..start * input.len() + out.len();
-    match epilogue {
-        Epilogue::Drop => {}
-        Epilogue::Relu {
-            y,
-            affine,
-            mean,
-            store,
-            sums,
-        } => {
-            let sums = &mut sums[start * 2 * input.channels..];
-            let images = out
-                .chunks_exact(input.len())
-                .zip(y[span.clone()].chunks_exact(input.len()));
-            let stores = store[span]
-                .chunks_exact_mut(input.len())
-                .zip(sums.chunks_exact_mut(2 * input.channels));
-            for ((gradient, y), (store, sums)) in images.zip(stores) {
-                passes::relu_gradient::<T>(isa, gradient, y, *affine, mean, store, sums);
-            }
-        }
-        Epilogue::Store { shortcut, store } => {
-            let shortcut =
-                shortcut.map(|(gradient, mask)| (&gradient[span.clone()], &mask[span.clone()]));
-            passes::input_gradient::<T>(isa, out, shortcut, &mut store[span]);
-        }
     }
 }

@@ -15,6 +15,9 @@ use super::reference::visit_products;
 use super::{ConvGeometry, Operand};
 use crate::Isa;
 use crate::element::{Element, padded};
+use crate::frame::Affine;
+use crate::passes::Relu;
+use crate::relu_gradient::{Below, ReluGradient};
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -153,6 +156,22 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// The epilogue of an input gradient that a ReLU leaves as it is.
+fn whole<'a, T: Element>(
+    geometry: &ConvGeometry,
+    x: &'a [T],
+    vectors: &'a (Vec<f32>, Vec<f32>),
+    into: &'a mut ReluGradient<T>,
+) -> Epilogue<'a, T> {
+    let (zeros, ones) = vectors;
+    let relu = Relu::Of(Affine {
+        scale: zeros,
+        shift: ones,
+    });
+    let below = Below { y: x, mean: zeros };
+    Epilogue::Relu(into.through(None, relu, below, geometry.in_pixels()))
+}
+
 fn products<T: Element, O: Operand>(
     isa: Isa,
     case: &Case,
@@ -197,11 +216,12 @@ fn products<T: Element, O: Operand>(
         slope: &zeros,
     };
     let dy_stored = pad::<T>(&dy, geometry.c_out);
-    let (mut sums, mut dx) = (Vec::new(), vec![T::default(); x_stored.len()]);
+    let (mut sums, mut dx) = (Vec::new(), ReluGradient::default());
+    let width = padded(geometry.c_in);
+    let vectors = (vec![0.0; width], vec![1.0; width]);
     let branch = Branch {
         layer: &conv,
         gradient: &dy_stored,
-        mask: None,
         y: &y,
         back,
         sums: &mut sums,
@@ -211,16 +231,13 @@ fn products<T: Element, O: Operand>(
         &x_stored,
         None,
         &mut [branch],
-        Epilogue::Store {
-            shortcut: None,
-            store: &mut dx,
-        },
+        whole(geometry, &x_stored, &vectors, &mut dx),
     );
     let mut dw = vec![0.0; w.len()];
     conv.add_weight_gradient(&sums, &mut dw);
     check(
         "dx",
-        &unpad(&dx, geometry.c_in),
+        &unpad(&dx.values, geometry.c_in),
         &e.dx,
         geometry.taps() * geometry.c_out,
         storage,
@@ -299,11 +316,12 @@ fn thread_counts_do_not_change_a_bit() {
                 offset: &zeros,
                 slope: &zeros,
             };
-            let (mut sums, mut dx) = (Vec::new(), vec![bf16::ZERO; x.len()]);
+            let (mut sums, mut dx) = (Vec::new(), ReluGradient::default());
+            let width = padded(geometry.c_in);
+            let vectors = (vec![0.0; width], vec![1.0; width]);
             let branch = Branch {
                 layer: &conv,
                 gradient: &dy,
-                mask: None,
                 y: &y,
                 back,
                 sums: &mut sums,
@@ -313,14 +331,11 @@ fn thread_counts_do_not_change_a_bit() {
                 &x,
                 None,
                 &mut [branch],
-                Epilogue::Store {
-                    shortcut: None,
-                    store: &mut dx,
-                },
+                whole(&geometry, &x, &vectors, &mut dx),
             );
             let mut dw = vec![0.0; geometry.weight_len()];
             conv.add_weight_gradient(&sums, &mut dw);
-            (y, moments, dx, dw)
+            (y, moments, dx.values, dx.sums, dw)
         })
     };
     let one = run(1);

@@ -1,14 +1,12 @@
 //! The gradient behind a convolution's BatchNorm, computed once and laid out for both products of the backward pass.
 //!
-//! `dy = factor (g - offset - (y - mean) slope)`, g masked where there is a mask, rounded to storage. Weight gradients read it as words
+//! `dy = factor (g - offset - (y - mean) slope)`, rounded to storage. Weight gradients read it as words
 //! that pair the same pixel of two images where a word holds two; input gradients read it in frames whose words pair neighbouring
 //! channels.
 
 use super::operand::{Operand, words};
 use crate::dispatch::elementwise;
-use crate::element::{
-    Element, LANES, Lanes, block_done, blocks, lanes, round, where_positive, widen,
-};
+use crate::element::{Element, LANES, Lanes, block_done, blocks, lanes, round, widen};
 use crate::frame::{Map, clear_border};
 
 /// Vectors over channels that a gradient goes through a BatchNorm with.
@@ -24,7 +22,6 @@ pub(crate) struct Back<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Incoming<'a, T> {
     pub(super) gradient: &'a [T],
-    pub(super) mask: Option<&'a [T]>,
     pub(super) y: &'a [T],
 }
 
@@ -142,7 +139,6 @@ impl<T: Element> Incoming<'_, T> {
     fn part(&self, start: usize, len: usize) -> Self {
         Self {
             gradient: &self.gradient[start..][..len],
-            mask: self.mask.map(|mask| &mask[start..][..len]),
             y: &self.y[start..][..len],
         }
     }
@@ -151,12 +147,10 @@ impl<T: Element> Incoming<'_, T> {
     #[inline(always)]
     fn block(&self, column: usize, channels: &Channels<'_>) -> [T; LANES] {
         let at = channels.at(column);
-        let mut g = widen(&blocks(self.gradient)[at]);
-        let y = widen(&blocks(self.y)[at]);
-        if let Some(mask) = self.mask {
-            let m = widen(&blocks(mask)[at]);
-            g = lanes!(|i| where_positive(m[i], g[i]));
-        }
+        let (g, y) = (
+            widen(&blocks(self.gradient)[at]),
+            widen(&blocks(self.y)[at]),
+        );
         let Channels {
             mean,
             factor,

@@ -19,9 +19,11 @@ use crate::passes;
 
 /// Bytes that the frames and outputs of a group may take.
 const GROUP_BYTES: usize = 512 << 10;
-/// Chunks that a batch's weight gradients are summed in, and the most bytes that all their sums may take.
-const CHUNKS: usize = 8;
+/// Chunks that a batch's weight gradients are summed in: many where their sums are few, so that threads end together. The most bytes
+/// that all sums may take, and those that more than the fewest chunks may.
+const CHUNKS: [usize; 2] = [8, 32];
 const CHUNK_BYTES: usize = 48 << 20;
+const MANY_CHUNKS_BYTES: usize = 2 << 20;
 
 /// A convolution with weights packed for the tiles; activations are stored as T, tiles multiply O.
 #[derive(Debug)]
@@ -134,7 +136,9 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
 
     /// Images of a chunk of weight gradients.
     pub(super) fn chunk(&self, images: usize) -> usize {
-        let chunks = (CHUNK_BYTES / (4 * self.sums_len())).clamp(2, CHUNKS);
+        let bytes = 4 * self.sums_len();
+        let most = (MANY_CHUNKS_BYTES / bytes).clamp(CHUNKS[0], CHUNKS[1]);
+        let chunks = (CHUNK_BYTES / bytes).clamp(2, most);
         images.div_ceil(chunks).next_multiple_of(2)
     }
 

@@ -4,8 +4,8 @@
 //! kept a view; all buffers stay between steps.
 
 use covary_kernels::{
-    BlockGeometry, BlockScratch, BlockTape, Element, Folded, Isa, Operand, Precision,
-    ResidualBlock, Statistics, Stem, StemScratch, StemTape, average_pool, average_pool_gradient,
+    Below, BlockGeometry, BlockScratch, BlockTape, Element, Folded, Isa, Operand, Precision,
+    ReluGradient, ResidualBlock, Statistics, Stem, StemScratch, StemTape, average_pool,
 };
 use half::bf16;
 use rayon::prelude::*;
@@ -106,6 +106,7 @@ enum Packed {
 
 #[derive(Debug)]
 pub(crate) struct Stages<T, O> {
+    isa: Isa,
     stem: Stem<T, O>,
     blocks: Vec<ResidualBlock<T, O>>,
     image_len: usize,
@@ -116,8 +117,8 @@ pub(crate) struct Stages<T, O> {
     untracked: Tape<T>,
     stem_scratch: StemScratch,
     block_scratch: BlockScratch<T>,
-    gradient: Vec<T>,
-    next_gradient: Vec<T>,
+    gradient: ReluGradient<T>,
+    next_gradient: ReluGradient<T>,
 }
 
 /// One view's way through the network.
@@ -125,6 +126,16 @@ pub(crate) struct Stages<T, O> {
 struct Tape<T> {
     stem: StemTape<T>,
     blocks: Vec<BlockTape<T>>,
+}
+
+impl<T> Tape<T> {
+    /// Output of the stem and `count` blocks, and the BatchNorm before its ReLU.
+    fn output_of(&self, count: usize) -> (&[T], Below<'_, T>) {
+        match count.checked_sub(1) {
+            None => (&self.stem.output, self.stem.below()),
+            Some(last) => (&self.blocks[last].output, self.blocks[last].below()),
+        }
+    }
 }
 
 impl<T: Element, O: Operand> Stages<T, O> {
@@ -150,6 +161,7 @@ impl<T: Element, O: Operand> Stages<T, O> {
             }
         }
         Self {
+            isa,
             stem: Stem::new(rows, columns, 3, width, isa),
             blocks,
             image_len: rows * columns * 3,
@@ -160,8 +172,8 @@ impl<T: Element, O: Operand> Stages<T, O> {
             untracked: Tape::default(),
             stem_scratch: StemScratch::default(),
             block_scratch: BlockScratch::default(),
-            gradient: Vec::new(),
-            next_gradient: Vec::new(),
+            gradient: ReluGradient::default(),
+            next_gradient: ReluGradient::default(),
         }
     }
 
@@ -305,16 +317,15 @@ impl<T: Element, O: Operand> Stages<T, O> {
             .iter()
             .zip(representation_gradient.chunks_exact(representation_gradient.len() / views))
         {
-            average_pool_gradient(dh, self.last_pixels, self.features, &mut self.gradient);
+            let (output, below) = tape.output_of(self.blocks.len());
+            self.gradient
+                .set_from_pool(self.isa, dh, self.features, output, below);
             for (index, block) in self.blocks.iter().enumerate().rev() {
                 let span = starts[index]..starts[index + 1];
-                let x = if index == 0 {
-                    &tape.stem.output
-                } else {
-                    &tape.blocks[index - 1].output
-                };
+                let (x, below) = tape.output_of(index);
                 block.backward(
                     x,
+                    below,
                     &parameters[span.clone()],
                     &mut gradients[span],
                     &self.gradient,
