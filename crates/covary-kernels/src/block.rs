@@ -276,7 +276,7 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         let hidden = &mut scratch.hidden_gradient;
 
         self.second.coefficients(
-            &gradient.sums,
+            gradient.sums(),
             self.second.parameters(second),
             second_gradients,
             &tape.second,
@@ -290,7 +290,7 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         );
         let branch = self
             .second
-            .branch(&gradient.values, &tape.second, &mut scratch.second);
+            .branch(gradient.values(), &tape.second, &mut scratch.second);
         let affine = Some(tape.first.affine());
         backward(
             isa,
@@ -303,23 +303,23 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
             .add_weight_gradient(&scratch.second, second_gradients);
 
         self.first.coefficients(
-            &hidden.sums,
+            hidden.sums(),
             self.first.parameters(first),
             first_gradients,
             &tape.first,
             &mut scratch.first.coefficients,
         );
-        let shortcut = self.projection.is_none().then_some(&*gradient.values);
+        let shortcut = self.projection.is_none().then_some(gradient.values());
         let pixels = self.first.geometry().in_pixels();
         let through = into.through(shortcut, Relu::Output(x), below, pixels);
         let branch = self
             .first
-            .branch(&hidden.values, &tape.first, &mut scratch.first);
+            .branch(hidden.values(), &tape.first, &mut scratch.first);
         let mut branches = vec![branch];
         if let Some(unit) = &self.projection {
             unit.gradient_sums(
                 isa,
-                &gradient.values,
+                gradient.values(),
                 &tape.projection,
                 &mut scratch.projection,
             );
@@ -330,7 +330,11 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
                 &tape.projection,
                 &mut scratch.projection.coefficients,
             );
-            branches.push(unit.branch(&gradient.values, &tape.projection, &mut scratch.projection));
+            branches.push(unit.branch(
+                gradient.values(),
+                &tape.projection,
+                &mut scratch.projection,
+            ));
         }
         backward(isa, x, None, &mut branches, Epilogue::Relu(through));
         if let Some(unit) = &self.projection {

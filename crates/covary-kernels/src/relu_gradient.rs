@@ -5,17 +5,18 @@ use rayon::prelude::*;
 
 use crate::Isa;
 use crate::conv::backward::ThroughRelu;
+use crate::conv::layer::sized;
 use crate::conv_norm::ConvNormTape;
 use crate::element::{Element, padded};
 use crate::passes::Relu;
 
-/// The gradient of a ReLU's input, kept between steps.
+/// The gradient of a ReLU's input. Layers of all sizes share the buffers, which stay as long as the largest needs: growing again would
+/// clear what is written anyway.
 #[derive(Debug, Default)]
 pub struct ReluGradient<T> {
-    /// `[images, pixels, padded channels]`.
-    pub(crate) values: Vec<T>,
-    /// `Σ g` and `Σ g (y - mean)`, `[images, 2, padded channels]`.
-    pub(crate) sums: Vec<f32>,
+    values: Vec<T>,
+    sums: Vec<f32>,
+    lens: [usize; 2],
 }
 
 /// The BatchNorm before a ReLU: its input, and the mean it was normalised by.
@@ -35,6 +36,16 @@ impl<'a, T> Below<'a, T> {
 }
 
 impl<T: Element> ReluGradient<T> {
+    /// `[images, pixels, padded channels]`.
+    pub(crate) fn values(&self) -> &[T] {
+        &self.values[..self.lens[0]]
+    }
+
+    /// `Σ g` and `Σ g (y - mean)`, `[images, 2, padded channels]`.
+    pub(crate) fn sums(&self) -> &[f32] {
+        &self.sums[..self.lens[1]]
+    }
+
     /// Room for the gradient of a ReLU behind `below`.
     pub(crate) fn through<'a>(
         &'a mut self,
@@ -44,15 +55,14 @@ impl<T: Element> ReluGradient<T> {
         pixels: usize,
     ) -> ThroughRelu<'a, T> {
         let Below { y, mean } = below;
-        self.values.resize(y.len(), T::default());
-        self.sums.resize(y.len() / pixels * 2, 0.0);
+        self.lens = [y.len(), y.len() / pixels * 2];
         ThroughRelu {
             shortcut,
             relu,
             y,
             mean,
-            store: &mut self.values,
-            sums: &mut self.sums,
+            store: sized(&mut self.values, self.lens[0]),
+            sums: sized(&mut self.sums, self.lens[1]),
         }
     }
 

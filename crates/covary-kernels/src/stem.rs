@@ -125,7 +125,7 @@ impl<T: Element, O: Operand> Stem<T, O> {
         scratch: &mut StemScratch,
     ) {
         self.unit.coefficients(
-            &gradient.sums,
+            gradient.sums(),
             self.unit.parameters(parameters),
             gradients,
             &tape.unit,
@@ -133,7 +133,7 @@ impl<T: Element, O: Operand> Stem<T, O> {
         );
         let branch = self
             .unit
-            .branch(&gradient.values, &tape.unit, &mut scratch.unit);
+            .branch(gradient.values(), &tape.unit, &mut scratch.unit);
         backward(self.isa, &tape.images, None, &mut [branch], Epilogue::Drop);
         self.unit.add_weight_gradient(&scratch.unit, gradients);
     }

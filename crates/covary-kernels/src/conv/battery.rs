@@ -237,7 +237,7 @@ fn products<T: Element, O: Operand>(
     conv.add_weight_gradient(&sums, &mut dw);
     check(
         "dx",
-        &unpad(&dx.values, geometry.c_in),
+        &unpad(dx.values(), geometry.c_in),
         &e.dx,
         geometry.taps() * geometry.c_out,
         storage,
@@ -335,7 +335,7 @@ fn thread_counts_do_not_change_a_bit() {
             );
             let mut dw = vec![0.0; geometry.weight_len()];
             conv.add_weight_gradient(&sums, &mut dw);
-            (y, moments, dx.values, dx.sums, dw)
+            (y, moments, dx.values().to_vec(), dx.sums().to_vec(), dw)
         })
     };
     let one = run(1);

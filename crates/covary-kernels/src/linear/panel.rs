@@ -15,6 +15,7 @@ const TOGETHER: usize = 192;
 /// A packed operand.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Panels<const WIDTH: usize> {
+    /// As many as the largest operand needed; growing again would clear what is written anyway.
     words: Vec<[u32; WIDTH]>,
     /// Pairs of a panel.
     pairs: usize,
@@ -25,9 +26,8 @@ pub(super) struct Panels<const WIDTH: usize> {
 impl<const WIDTH: usize> Panels<WIDTH> {
     /// Packs `[extent, sum]`: pairs are neighbours in a row.
     pub(super) fn pack_rows(&mut self, isa: Isa, matrix: &[f32], sum: usize) {
-        self.reshape(matrix.len() / sum, sum);
-        self.words
-            .par_chunks_mut(self.pairs)
+        self.reshape(matrix.len() / sum, sum)
+            .par_chunks_mut(sum.div_ceil(2))
             .zip(matrix.par_chunks(WIDTH * sum))
             .for_each(|(panel, rows)| {
                 if rows.len() < WIDTH * sum {
@@ -41,9 +41,8 @@ impl<const WIDTH: usize> Panels<WIDTH> {
 
     /// Packs `[sum, extent]`: pairs are neighbours in a column.
     pub(super) fn pack_columns(&mut self, isa: Isa, matrix: &[f32], extent: usize) {
-        self.reshape(extent, matrix.len() / extent);
-        let pairs = self.pairs;
-        self.words
+        let pairs = (matrix.len() / extent).div_ceil(2);
+        self.reshape(extent, matrix.len() / extent)
             .par_chunks_mut(TOGETHER / WIDTH * pairs)
             .enumerate()
             .for_each(|(job, panels)| {
@@ -65,11 +64,14 @@ impl<const WIDTH: usize> Panels<WIDTH> {
             });
     }
 
-    fn reshape(&mut self, extent: usize, sum: usize) {
+    fn reshape(&mut self, extent: usize, sum: usize) -> &mut [[u32; WIDTH]] {
         self.extent = extent;
         self.pairs = sum.div_ceil(2);
-        self.words
-            .resize(extent.div_ceil(WIDTH) * self.pairs, [0; WIDTH]);
+        let len = self.count() * self.pairs;
+        if self.words.len() < len {
+            self.words.resize(len, [0; WIDTH]);
+        }
+        &mut self.words[..len]
     }
 
     /// Rows of A or columns of B, without padding.
@@ -249,12 +251,8 @@ mod tests {
         from_columns.pack_columns(isa, &columns, extent);
         for panels in [&from_rows, &from_columns] {
             assert_eq!(
-                (panels.extent(), panels.count(), panels.words.len()),
-                (
-                    extent,
-                    extent.div_ceil(WIDTH),
-                    panels.count() * panels.pairs
-                )
+                (panels.extent(), panels.count()),
+                (extent, extent.div_ceil(WIDTH))
             );
             for line in 0..panels.count() * WIDTH {
                 for (pair, words) in panels.panel(line / WIDTH).iter().enumerate() {
