@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use crate::Isa;
-use crate::conv::backward::{Epilogue, backward};
+use crate::conv::backward::backward;
 use crate::conv::{ConvGeometry, Operand};
 use crate::conv_norm::{ConvNorm, ConvNormScratch, ConvNormTape, take};
 use crate::element::Element;
@@ -292,13 +292,7 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
             .second
             .branch(gradient.values(), &tape.second, &mut scratch.second);
         let affine = Some(tape.first.affine());
-        backward(
-            isa,
-            &tape.first.y,
-            affine,
-            &mut [branch],
-            Epilogue::Relu(through),
-        );
+        backward(isa, &tape.first.y, affine, &mut [branch], Some(through));
         self.second
             .add_weight_gradient(&scratch.second, second_gradients);
 
@@ -336,7 +330,7 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
                 &mut scratch.projection,
             ));
         }
-        backward(isa, x, None, &mut branches, Epilogue::Relu(through));
+        backward(isa, x, None, &mut branches, Some(through));
         if let Some(unit) = &self.projection {
             unit.add_weight_gradient(&scratch.projection, rest);
         }

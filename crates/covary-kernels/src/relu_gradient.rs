@@ -4,11 +4,10 @@
 use rayon::prelude::*;
 
 use crate::Isa;
-use crate::conv::backward::ThroughRelu;
 use crate::conv::layer::sized;
 use crate::conv_norm::ConvNormTape;
 use crate::element::{Element, padded};
-use crate::passes::Relu;
+use crate::passes::{self, Relu};
 
 /// The gradient of a ReLU's input. Layers of all sizes share the buffers, which stay as long as the largest needs: growing again would
 /// clear what is written anyway.
@@ -82,7 +81,7 @@ impl<T: Element> ReluGradient<T> {
         let len = output.len() / (gradient.len() / channels);
         let pixels = len / padded(channels);
         let through = self.through(None, Relu::Output(output), below, pixels);
-        let parts: Vec<_> = through.parts(1, len, padded(channels)).collect();
+        let parts: Vec<_> = through.parts(1, len).collect();
         parts
             .into_par_iter()
             .zip(gradient.par_chunks(channels))
@@ -94,5 +93,82 @@ impl<T: Element> ReluGradient<T> {
                 }
                 part.put(isa, &of_pixels, len);
             });
+    }
+}
+
+/// Where a gradient goes back through a ReLU, and what the BatchNorm before that needs of it.
+#[derive(Debug)]
+pub(crate) struct ThroughRelu<'a, T> {
+    /// What an identity shortcut adds to the gradient first.
+    pub(crate) shortcut: Option<&'a [T]>,
+    pub(crate) relu: Relu<'a, T>,
+    /// Input of the BatchNorm, and its mean.
+    pub(crate) y: &'a [T],
+    pub(crate) mean: &'a [f32],
+    /// The gradient where the ReLU was positive.
+    pub(crate) store: &'a mut [T],
+    /// `Σ g` and `Σ g (y - mean)`, `[images, 2, channels]`.
+    pub(crate) sums: &'a mut [f32],
+}
+
+impl<'a, T> ThroughRelu<'a, T> {
+    /// The parts of `images` images each, of `len` numbers.
+    pub(crate) fn parts(self, images: usize, len: usize) -> impl Iterator<Item = Self> {
+        let Self {
+            shortcut,
+            relu,
+            y,
+            mean,
+            store,
+            sums,
+        } = self;
+        let len = images * len;
+        let sums = sums.chunks_mut(images * 2 * mean.len());
+        let parts = store.chunks_mut(len).zip(sums);
+        parts.enumerate().map(move |(index, (store, sums))| {
+            let span = index * len..index * len + store.len();
+            Self {
+                shortcut: shortcut.map(|all| &all[span.clone()]),
+                relu: relu.part(span.clone()),
+                y: &y[span],
+                mean,
+                store,
+                sums,
+            }
+        })
+    }
+
+    /// The images of a group, from image `start` on.
+    pub(crate) fn group(&mut self, start: usize, images: usize, len: usize) -> ThroughRelu<'_, T> {
+        let span = start * len..(start + images) * len;
+        let channels = 2 * self.mean.len();
+        ThroughRelu {
+            shortcut: self.shortcut.map(|all| &all[span.clone()]),
+            relu: self.relu.part(span.clone()),
+            y: &self.y[span.clone()],
+            mean: self.mean,
+            store: &mut self.store[span],
+            sums: &mut self.sums[start * channels..(start + images) * channels],
+        }
+    }
+
+    /// Takes the gradient of all images through, image by image.
+    pub(crate) fn put(self, isa: Isa, gradient: &[f32], len: usize)
+    where
+        T: Element,
+    {
+        let images = gradient.chunks_exact(len);
+        for (part, gradient) in self.parts(1, len).zip(images) {
+            passes::relu_gradient::<T>(
+                isa,
+                gradient,
+                part.shortcut,
+                part.relu,
+                part.y,
+                part.mean,
+                part.store,
+                part.sums,
+            );
+        }
     }
 }

@@ -7,13 +7,13 @@ use std::time::Instant;
 use half::bf16;
 
 use crate::conv::Operand;
-use crate::conv::backward::{Branch, Epilogue, backward};
+use crate::conv::backward::{Branch, backward};
 use crate::conv::gradient::Back;
 use crate::conv::layer::ConvLayer;
 use crate::element::{Element, padded};
 use crate::frame::Affine;
 use crate::passes::Relu;
-use crate::relu_gradient::{Below, ReluGradient};
+use crate::relu_gradient::{Below, ReluGradient, ThroughRelu};
 use crate::{ConvGeometry, Isa, Linear, LinearScratch, Precision};
 
 const RUNS: usize = 4;
@@ -68,7 +68,7 @@ fn convolution<T: Element, O: Operand>(
     let (zeros, ones) = (vec![0.0; c_out], vec![1.0; c_out]);
     let (mut sums, mut dx) = (Vec::new(), ReluGradient::default());
     let (flat, up) = (vec![0.0; c_in], vec![1.0; c_in]);
-    let mut back = |epilogue: Epilogue<'_, T>| {
+    let mut back = |through: Option<ThroughRelu<'_, T>>| {
         let branch = Branch {
             layer: &layer,
             gradient: &dy,
@@ -81,21 +81,16 @@ fn convolution<T: Element, O: Operand>(
             },
             sums: &mut sums,
         };
-        backward(isa, &x, None, &mut [branch], epilogue);
+        backward(isa, &x, None, &mut [branch], through);
     };
-    let weights = best(|| back(Epilogue::Drop));
+    let weights = best(|| back(None));
     let both = best(|| {
         let relu = Relu::Of(Affine {
             scale: &flat,
             shift: &up,
         });
         let below = Below { y: &x, mean: &flat };
-        back(Epilogue::Relu(dx.through(
-            None,
-            relu,
-            below,
-            geometry.in_pixels(),
-        )));
+        back(Some(dx.through(None, relu, below, geometry.in_pixels())));
     });
     let product = 2.0 * (images * geometry.out_pixels() * geometry.weight_len()) as f64 / 1e9;
     KernelRates {

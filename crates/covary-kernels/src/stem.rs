@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::Isa;
 use crate::block::Statistics;
-use crate::conv::backward::{Epilogue, backward};
+use crate::conv::backward::backward;
 use crate::conv::{ConvGeometry, Operand};
 use crate::conv_norm::{ConvNorm, ConvNormScratch, ConvNormTape};
 use crate::element::{Element, padded};
@@ -134,7 +134,7 @@ impl<T: Element, O: Operand> Stem<T, O> {
         let branch = self
             .unit
             .branch(gradient.values(), &tape.unit, &mut scratch.unit);
-        backward(self.isa, &tape.images, None, &mut [branch], Epilogue::Drop);
+        backward(self.isa, &tape.images, None, &mut [branch], None);
         self.unit.add_weight_gradient(&scratch.unit, gradients);
     }
 }

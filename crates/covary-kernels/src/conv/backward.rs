@@ -13,7 +13,7 @@ use super::product::product;
 use crate::Isa;
 use crate::element::Element;
 use crate::frame::{Affine, Map, load_pair};
-use crate::passes::{self, Relu};
+use crate::relu_gradient::ThroughRelu;
 
 /// One convolution's part of a backward pass: its gradient behind its BatchNorm, and the sums of its weight gradient.
 pub(crate) struct Branch<'a, T, O> {
@@ -24,100 +24,8 @@ pub(crate) struct Branch<'a, T, O> {
     pub(crate) sums: &'a mut Vec<f32>,
 }
 
-/// What becomes of the gradient of the input.
-pub(crate) enum Epilogue<'a, T> {
-    /// It is not needed: the input is the images.
-    Drop,
-    /// It goes back through the ReLU before the convolution.
-    Relu(ThroughRelu<'a, T>),
-}
-
-/// Where a gradient goes back through a ReLU, and what the BatchNorm before that needs of it.
-#[derive(Debug)]
-pub(crate) struct ThroughRelu<'a, T> {
-    /// What an identity shortcut adds to the gradient first.
-    pub(crate) shortcut: Option<&'a [T]>,
-    pub(crate) relu: Relu<'a, T>,
-    /// Input of the BatchNorm, and its mean.
-    pub(crate) y: &'a [T],
-    pub(crate) mean: &'a [f32],
-    /// The gradient where the ReLU was positive.
-    pub(crate) store: &'a mut [T],
-    /// `Σ g` and `Σ g (y - mean)`, `[images, 2, channels]`.
-    pub(crate) sums: &'a mut [f32],
-}
-
-impl<'a, T> ThroughRelu<'a, T> {
-    /// The parts of `images` images each, of `len` numbers and `channels` channels.
-    pub(crate) fn parts(
-        self,
-        images: usize,
-        len: usize,
-        channels: usize,
-    ) -> impl Iterator<Item = Self> {
-        let Self {
-            shortcut,
-            relu,
-            y,
-            mean,
-            store,
-            sums,
-        } = self;
-        let len = images * len;
-        let parts = store
-            .chunks_mut(len)
-            .zip(sums.chunks_mut(images * 2 * channels));
-        parts.enumerate().map(move |(index, (store, sums))| {
-            let span = index * len..index * len + store.len();
-            Self {
-                shortcut: shortcut.map(|all| &all[span.clone()]),
-                relu: relu.part(span.clone()),
-                y: &y[span],
-                mean,
-                store,
-                sums,
-            }
-        })
-    }
-
-    /// The images of a group, from image `start` on.
-    fn group(&mut self, start: usize, images: usize, len: usize) -> ThroughRelu<'_, T> {
-        let span = start * len..(start + images) * len;
-        let channels = 2 * self.mean.len();
-        ThroughRelu {
-            shortcut: self.shortcut.map(|all| &all[span.clone()]),
-            relu: self.relu.part(span.clone()),
-            y: &self.y[span.clone()],
-            mean: self.mean,
-            store: &mut self.store[span],
-            sums: &mut self.sums[start * channels..(start + images) * channels],
-        }
-    }
-
-    /// Takes the gradient of all images through, image by image.
-    pub(crate) fn put(self, isa: Isa, gradient: &[f32], len: usize)
-    where
-        T: Element,
-    {
-        let channels = self.mean.len();
-        let images = gradient.chunks_exact(len);
-        for (part, gradient) in self.parts(1, len, channels).zip(images) {
-            passes::relu_gradient::<T>(
-                isa,
-                gradient,
-                part.shortcut,
-                part.relu,
-                part.y,
-                part.mean,
-                part.store,
-                part.sums,
-            );
-        }
-    }
-}
-
-/// The backward pass of convolutions that read the same input: weight gradients into each branch's sums, the input gradient into the
-/// epilogue.
+/// The backward pass of convolutions that read the same input: weight gradients into each branch's sums, the input gradient through
+/// the ReLU that the input came from, where it is wanted.
 ///
 /// # Shapes
 /// - x: `[images, height, width, padded c_in]`, `affine` as in the forward pass
@@ -126,7 +34,7 @@ pub(crate) fn backward<T: Element, O: Operand>(
     x: &[T],
     affine: Option<Affine<'_>>,
     branches: &mut [Branch<'_, T, O>],
-    epilogue: Epilogue<'_, T>,
+    through: Option<ThroughRelu<'_, T>>,
 ) {
     let first = branches
         .first()
@@ -147,7 +55,7 @@ pub(crate) fn backward<T: Element, O: Operand>(
                 x: &x[range.start * input.len()..range.end * input.len()],
                 range,
                 parts: Vec::new(),
-                epilogue: Epilogue::Drop,
+                through: None,
             }
         })
         .collect();
@@ -166,10 +74,10 @@ pub(crate) fn backward<T: Element, O: Operand>(
             });
         }
     }
-    if let Epilogue::Relu(through) = epilogue {
-        let parts = through.parts(chunk, input.len(), input.channels);
+    if let Some(through) = through {
+        let parts = through.parts(chunk, input.len());
         for (job, part) in jobs.iter_mut().zip(parts) {
-            job.epilogue = Epilogue::Relu(part);
+            job.through = Some(part);
         }
     }
     jobs.into_par_iter()
@@ -189,7 +97,7 @@ struct Job<'a, T, O> {
     range: Range<usize>,
     x: &'a [T],
     parts: Vec<Part<'a, T, O>>,
-    epilogue: Epilogue<'a, T>,
+    through: Option<ThroughRelu<'a, T>>,
 }
 
 impl<T: Element, O: Operand> Job<'_, T, O> {
@@ -214,7 +122,7 @@ impl<T: Element, O: Operand> Job<'_, T, O> {
             );
             load_pairs::<T, O>(isa, input, x, affine, pairs);
             let out = sized(&mut scratch.output, now * input.len());
-            let wanted = !matches!(self.epilogue, Epilogue::Drop);
+            let wanted = self.through.is_some();
             for (index, part) in self.parts.iter_mut().enumerate() {
                 let (gradient_pairs, frames) = part.lay_out(
                     isa,
@@ -228,7 +136,7 @@ impl<T: Element, O: Operand> Job<'_, T, O> {
                     part.input_gradient(isa, frames, out, index > 0);
                 }
             }
-            if let Epilogue::Relu(through) = &mut self.epilogue {
+            if let Some(through) = &mut self.through {
                 through
                     .group(start, now, input.len())
                     .put(isa, out, input.len());

@@ -8,7 +8,7 @@ use half::bf16;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use super::backward::{Branch, Epilogue, backward};
+use super::backward::{Branch, backward};
 use super::gradient::Back;
 use super::layer::ConvLayer;
 use super::reference::visit_products;
@@ -17,7 +17,7 @@ use crate::Isa;
 use crate::element::{Element, padded};
 use crate::frame::Affine;
 use crate::passes::Relu;
-use crate::relu_gradient::{Below, ReluGradient};
+use crate::relu_gradient::{Below, ReluGradient, ThroughRelu};
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -156,20 +156,20 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// The epilogue of an input gradient that a ReLU leaves as it is.
+/// An input gradient through a ReLU that leaves it as it is.
 fn whole<'a, T: Element>(
     geometry: &ConvGeometry,
     x: &'a [T],
     vectors: &'a (Vec<f32>, Vec<f32>),
     into: &'a mut ReluGradient<T>,
-) -> Epilogue<'a, T> {
+) -> ThroughRelu<'a, T> {
     let (zeros, ones) = vectors;
     let relu = Relu::Of(Affine {
         scale: zeros,
         shift: ones,
     });
     let below = Below { y: x, mean: zeros };
-    Epilogue::Relu(into.through(None, relu, below, geometry.in_pixels()))
+    into.through(None, relu, below, geometry.in_pixels())
 }
 
 fn products<T: Element, O: Operand>(
@@ -231,7 +231,7 @@ fn products<T: Element, O: Operand>(
         &x_stored,
         None,
         &mut [branch],
-        whole(geometry, &x_stored, &vectors, &mut dx),
+        Some(whole(geometry, &x_stored, &vectors, &mut dx)),
     );
     let mut dw = vec![0.0; w.len()];
     conv.add_weight_gradient(&sums, &mut dw);
@@ -331,7 +331,7 @@ fn thread_counts_do_not_change_a_bit() {
                 &x,
                 None,
                 &mut [branch],
-                whole(&geometry, &x, &vectors, &mut dx),
+                Some(whole(&geometry, &x, &vectors, &mut dx)),
             );
             let mut dw = vec![0.0; geometry.weight_len()];
             conv.add_weight_gradient(&sums, &mut dw);
