@@ -208,8 +208,9 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
             .par_chunks_mut(LANES * c_in * taps)
             .enumerate()
             .for_each(|(block, gradient)| {
-                for tap in 0..taps {
-                    for ci in 0..c_in {
+                // Taps lie side by side in what is written.
+                for ci in 0..c_in {
+                    for tap in 0..taps {
                         let at = (tap * c_in_padded + ci) * c_out_padded + block * LANES;
                         let mut total = [0.0_f32; LANES];
                         for chunk in sums.chunks_exact(self.sums_len()) {

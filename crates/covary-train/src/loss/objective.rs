@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use rayon::prelude::*;
 
 use super::normalise::Normalised;
 use super::{LossError, Scope, Term};
@@ -10,6 +11,9 @@ use crate::method::{
     BranchConfig, Directions, MethodConfig, Normalise, PredictorKind, StopGradient, TargetKind,
     WeightSchedule,
 };
+
+/// Numbers that a thread goes through at a time.
+const CHUNK: usize = 1 << 14;
 
 /// Which outputs a loss wants, for views a and b.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -446,9 +450,12 @@ impl OutputGradients {
         for (sum, part) in sums.zip(other.each()) {
             match (sum, part) {
                 (Some(sum), Some(part)) => {
-                    sum.iter_mut()
-                        .zip(part)
-                        .for_each(|(sum, part)| *sum += part);
+                    let chunks = sum.par_chunks_mut(CHUNK).zip(part.par_chunks(CHUNK));
+                    chunks.for_each(|(sum, part)| {
+                        sum.iter_mut()
+                            .zip(part)
+                            .for_each(|(sum, part)| *sum += part);
+                    });
                 }
                 (sum @ None, Some(part)) => *sum = Some(part.clone()),
                 (_, None) => {}
@@ -457,8 +464,13 @@ impl OutputGradients {
     }
 
     fn not_finite(&self) -> Option<f64> {
-        let all = self.each().flatten().flatten();
-        all.copied().find(|g| !g.is_finite()).map(f64::from)
+        // Counted, as a search that may stop at any number is not vectorised.
+        let has_bad = |chunk: &&[f32]| chunk.iter().filter(|g| !g.is_finite()).count() > 0;
+        let chunk = self
+            .each()
+            .flatten()
+            .find_map(|values| values.par_chunks(CHUNK).find_first(has_bad))?;
+        chunk.iter().find(|g| !g.is_finite()).map(|g| f64::from(*g))
     }
 }
 

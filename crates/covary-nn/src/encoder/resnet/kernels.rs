@@ -183,10 +183,15 @@ impl<T: Element, O: Operand> Stages<T, O> {
         }
         let (stem, mut rest) = parameters.split_at(self.stem.parameters_len());
         self.stem.pack(stem);
-        for block in &mut self.blocks {
-            block.pack(rest, needed == Packed::Both);
-            rest = &rest[block.parameters_len()..];
-        }
+        let blocks = self.blocks.iter_mut().map(|block| {
+            let (own, behind) = rest.split_at(block.parameters_len());
+            rest = behind;
+            (block, own)
+        });
+        let blocks: Vec<_> = blocks.collect();
+        blocks
+            .into_par_iter()
+            .for_each(|(block, parameters)| block.pack(parameters, needed == Packed::Both));
         self.packed = needed;
     }
 
