@@ -111,7 +111,7 @@ pub(crate) struct ThroughRelu<'a, T> {
     pub(crate) sums: &'a mut [f32],
 }
 
-impl<'a, T> ThroughRelu<'a, T> {
+impl<T> ThroughRelu<'_, T> {
     /// The parts of `images` images each, of `len` numbers.
     pub(crate) fn parts(self, images: usize, len: usize) -> impl Iterator<Item = Self> {
         let Self {
