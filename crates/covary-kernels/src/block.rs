@@ -175,7 +175,7 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
             .chain(&mut self.projection)
         {
             let weight = unit.parameters(rest).weight;
-            unit.layer.pack(weight, backward);
+            unit.layer.pack(self.isa, weight, backward);
             rest = &rest[unit.parameters_len()..];
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! `relu(scale * y + shift)`, a BatchNorm with its activation, is computed while an image is loaded, so that it is never stored.
 
+use crate::conv::ConvGeometry;
 use crate::conv::operand::{Operand, words};
 use crate::dispatch::elementwise;
-use crate::element::{Element, LANES, Lanes, block_done, blocks, lanes, round, widen};
+use crate::element::{Element, LANES, Lanes, block_done, blocks, lanes, padded, round, widen};
 
 /// Height and width of the images in frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,24 @@ pub(crate) struct Map {
 }
 
 impl Map {
+    /// Of a convolution's input.
+    pub(crate) fn of_input(geometry: &ConvGeometry) -> Self {
+        Self {
+            height: geometry.height,
+            width: geometry.width,
+            channels: padded(geometry.c_in),
+        }
+    }
+
+    /// Of a convolution's output.
+    pub(crate) fn of_output(geometry: &ConvGeometry) -> Self {
+        Self {
+            height: geometry.out_height(),
+            width: geometry.out_width(),
+            channels: padded(geometry.c_out),
+        }
+    }
+
     pub(crate) fn pixels(self) -> usize {
         self.height * self.width
     }

@@ -60,7 +60,7 @@ fn convolution<T: Element, O: Operand>(
         .map(|i| (i % 127) as f32 / 63.0 - 1.0)
         .collect();
     let mut layer = ConvLayer::<T, O>::new(geometry);
-    layer.pack(&weight, true);
+    layer.pack(isa, &weight, true);
     let mut y = vec![T::default(); dy.len()];
     let mut moments = vec![0.0; images * 2 * c_out];
     let forward = best(|| layer.forward(isa, &x, None, &mut y, &mut moments));

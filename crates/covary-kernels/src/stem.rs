@@ -70,7 +70,7 @@ impl<T: Element, O: Operand> Stem<T, O> {
     /// Packs the weights; needed once after every change of the parameters.
     pub fn pack(&mut self, parameters: &[f32]) {
         let weight = self.unit.parameters(parameters).weight;
-        self.unit.layer.pack(weight, false);
+        self.unit.layer.pack(self.isa, weight, false);
     }
 
     /// The stem's output and everything its backward pass needs.

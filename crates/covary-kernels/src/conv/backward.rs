@@ -9,7 +9,7 @@ use super::gradient::{Back, Incoming, lay_out};
 use super::layer::{ConvLayer, SCRATCH, Scratch, sized};
 use super::operand::Operand;
 use super::outer::outer;
-use super::product::product;
+use super::winograd;
 use crate::Isa;
 use crate::element::Element;
 use crate::frame::{Affine, Map, load_pair};
@@ -196,27 +196,17 @@ impl<T: Element, O: Operand> Part<'_, T, O> {
     }
 
     fn weight_gradient(&mut self, isa: Isa, x_pairs: &[u32], dy_pairs: &[u32]) {
+        let geometry = &self.layer.geometry;
         let pairs = dy_pairs.len() / self.layer.out_map().len();
-        outer::<O>(
-            isa,
-            &self.layer.geometry,
-            pairs,
-            x_pairs,
-            dy_pairs,
-            self.sums,
-        );
+        let outer = if winograd::fits(geometry) {
+            winograd::outer::<O>
+        } else {
+            outer::<O>
+        };
+        outer(isa, geometry, pairs, x_pairs, dy_pairs, self.sums);
     }
 
     fn input_gradient(&self, isa: Isa, frames: &[u32], out: &mut [f32], accumulate: bool) {
-        let (walks, panels) = (&self.layer.backward_walks, &self.layer.backward_panels);
-        product::<O>(
-            isa,
-            walks,
-            panels,
-            &self.layer.backward_extent(),
-            frames,
-            out,
-            accumulate,
-        );
+        self.layer.backward.run::<O>(isa, frames, out, accumulate);
     }
 }

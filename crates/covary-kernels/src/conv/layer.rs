@@ -8,12 +8,13 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
-use super::geometry::{ConvGeometry, Walk};
+use super::geometry::ConvGeometry;
 use super::operand::Operand;
-use super::panel::{Direction, Panel};
-use super::product::{Extent, product};
+use super::panel::Direction;
+use super::product::Product;
+use super::winograd;
 use crate::Isa;
-use crate::element::{Element, LANES, padded};
+use crate::element::{Element, LANES, Lanes, padded};
 use crate::frame::{Affine, Map, load_frame};
 use crate::passes;
 
@@ -29,10 +30,8 @@ const MANY_CHUNKS_BYTES: usize = 2 << 20;
 #[derive(Debug)]
 pub(crate) struct ConvLayer<T, O> {
     pub(super) geometry: ConvGeometry,
-    forward_walk: [Walk; 1],
-    forward_panel: [Panel; 1],
-    pub(super) backward_walks: Vec<Walk>,
-    pub(super) backward_panels: Vec<Panel>,
+    forward: Product,
+    pub(super) backward: Product,
     types: PhantomData<(T, O)>,
 }
 
@@ -58,13 +57,10 @@ pub(crate) fn sized<N: Copy + Default>(buffer: &mut Vec<N>, len: usize) -> &mut 
 
 impl<T: Element, O: Operand> ConvLayer<T, O> {
     pub(crate) fn new(geometry: ConvGeometry) -> Self {
-        let backward_walks = geometry.input_gradient_walks();
         Self {
             geometry,
-            forward_walk: [geometry.forward_walk()],
-            forward_panel: [Panel::default()],
-            backward_panels: vec![Panel::default(); backward_walks.len()],
-            backward_walks,
+            forward: Product::new(geometry, Direction::Forward),
+            backward: Product::new(geometry, Direction::InputGradient),
             types: PhantomData,
         }
     }
@@ -74,55 +70,19 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
     }
 
     /// Packs `[c_out, c_in, k, k]`; needed once after every change of the weight.
-    pub(crate) fn pack(&mut self, weight: &[f32], backward: bool) {
-        self.forward_panel[0].pack::<T, O>(
-            &self.geometry,
-            &self.forward_walk[0],
-            Direction::Forward,
-            weight,
-        );
+    pub(crate) fn pack(&mut self, isa: Isa, weight: &[f32], backward: bool) {
+        self.forward.pack::<T, O>(isa, weight);
         if backward {
-            for (walk, panel) in self.backward_walks.iter().zip(&mut self.backward_panels) {
-                panel.pack::<T, O>(&self.geometry, walk, Direction::InputGradient, weight);
-            }
+            self.backward.pack::<T, O>(isa, weight);
         }
     }
 
     pub(crate) fn in_map(&self) -> Map {
-        Map {
-            height: self.geometry.height,
-            width: self.geometry.width,
-            channels: padded(self.geometry.c_in),
-        }
+        Map::of_input(&self.geometry)
     }
 
     pub(crate) fn out_map(&self) -> Map {
-        let (height, width) = (self.geometry.out_height(), self.geometry.out_width());
-        Map {
-            height,
-            width,
-            channels: padded(self.geometry.c_out),
-        }
-    }
-
-    fn forward_extent(&self) -> Extent {
-        Extent {
-            frame: self.in_map().frame_len(),
-            channels: padded(self.geometry.c_in),
-            real_channels: self.geometry.c_in,
-            out_pixels: self.geometry.out_pixels(),
-            out_channels: padded(self.geometry.c_out),
-        }
-    }
-
-    pub(super) fn backward_extent(&self) -> Extent {
-        Extent {
-            frame: self.out_map().frame_len(),
-            channels: padded(self.geometry.c_out),
-            real_channels: self.geometry.c_out,
-            out_pixels: self.geometry.in_pixels(),
-            out_channels: padded(self.geometry.c_in),
-        }
+        Map::of_output(&self.geometry)
     }
 
     /// Images that go through together; even, so that bf16 pairs do not cross groups.
@@ -142,8 +102,14 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
         images.div_ceil(chunks).next_multiple_of(2)
     }
 
+    /// Numbers of a chunk's sums of weight gradients: for each tap, or for each point where they go by tiles.
     pub(super) fn sums_len(&self) -> usize {
-        self.geometry.taps() * padded(self.geometry.c_in) * padded(self.geometry.c_out)
+        let points = if winograd::fits(&self.geometry) {
+            winograd::POINTS
+        } else {
+            self.geometry.taps()
+        };
+        points * padded(self.geometry.c_in) * padded(self.geometry.c_out)
     }
 
     /// `y = conv(x)` or `conv(relu(affine(x)))`, with the moments of each image of y.
@@ -195,35 +161,43 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
     /// - frames: `[images, frame]` words
     /// - out: `[images, out_height, out_width, padded c_out]`
     pub(crate) fn products(&self, isa: Isa, frames: &[u32], out: &mut [f32]) {
-        let (walk, panel) = (&self.forward_walk, &self.forward_panel);
-        let extent = self.forward_extent();
-        product::<O>(isa, walk, panel, &extent, frames, out, false);
+        self.forward.run::<O>(isa, frames, out, false);
     }
 
     /// Adds the summed weight gradient of a backward pass to `[c_out, c_in, k, k]`.
     pub(crate) fn add_weight_gradient(&self, sums: &[f32], gradient: &mut [f32]) {
         let (taps, c_in) = (self.geometry.taps(), self.geometry.c_in);
-        let (c_in_padded, c_out_padded) = (padded(c_in), padded(self.geometry.c_out));
         gradient
             .par_chunks_mut(LANES * c_in * taps)
             .enumerate()
             .for_each(|(block, gradient)| {
-                // Taps lie side by side in what is written.
                 for ci in 0..c_in {
-                    for tap in 0..taps {
-                        let at = (tap * c_in_padded + ci) * c_out_padded + block * LANES;
-                        let mut total = [0.0_f32; LANES];
-                        for chunk in sums.chunks_exact(self.sums_len()) {
-                            total
-                                .iter_mut()
-                                .zip(&chunk[at..at + LANES])
-                                .for_each(|(t, part)| *t += part);
-                        }
-                        for (gradient, total) in gradient.chunks_exact_mut(c_in * taps).zip(total) {
-                            gradient[ci * taps + tap] += total;
+                    let at = ci * padded(self.geometry.c_out) + block * LANES;
+                    let total = self.total(sums, at);
+                    // Taps lie side by side in what is written.
+                    for (lane, gradient) in gradient.chunks_exact_mut(c_in * taps).enumerate() {
+                        let gradient = &mut gradient[ci * taps..][..taps];
+                        for (gradient, total) in gradient.iter_mut().zip(&total) {
+                            *gradient += total[lane];
                         }
                     }
                 }
             });
+    }
+
+    /// The sums of all chunks from one number on, a block of each tap.
+    fn total(&self, sums: &[f32], at: usize) -> [Lanes; 9] {
+        let tap = padded(self.geometry.c_in) * padded(self.geometry.c_out);
+        let mut total = [[0.0; LANES]; winograd::POINTS];
+        for chunk in sums.chunks_exact(self.sums_len()) {
+            for (total, part) in total.iter_mut().zip(chunk.chunks_exact(tap)) {
+                let part = &part[at..at + LANES];
+                total.iter_mut().zip(part).for_each(|(t, part)| *t += part);
+            }
+        }
+        if winograd::fits(&self.geometry) {
+            return winograd::weight_taps(&total);
+        }
+        *total.first_chunk().expect("a kernel has at most nine taps")
     }
 }

@@ -6,7 +6,8 @@
 //! | [`operand`] | f32 or pairs of bf16 as 32-bit words |
 //! | [`panel`] | packed weights |
 //! | [`tile`], [`outer`] | register tiles: products with weights, weight gradients |
-//! | [`product`] | walks over the frames of some images |
+//! | [`product`] | products with weights over the frames of some images |
+//! | [`winograd`] | those of 3x3 taps and stride 1 with fewer multiplications |
 //! | [`layer`], [`backward`] | a batch through one convolution, and back |
 //! | [`reference`] | plain loops in f64: the specification |
 
@@ -23,6 +24,7 @@ mod panel;
 mod product;
 pub mod reference;
 mod tile;
+mod winograd;
 
 pub use geometry::ConvGeometry;
 pub use operand::Operand;

@@ -6,7 +6,7 @@
 
 use half::bf16;
 
-use crate::element::{Element, LANES, Lanes, lanes};
+use crate::element::{Element, LANES, Lanes, lanes, widen};
 
 /// An operand of the tiles.
 pub trait Operand: Element {
@@ -16,8 +16,12 @@ pub trait Operand: Element {
     const BF16: bool;
     /// The word of `first` and, where a word holds two, `second`.
     fn word(first: f32, second: f32) -> u32;
+    /// What [`Operand::word`] made of the first number (0) or of the second (1) of a word; of a single one, always that.
+    fn part(word: u32, index: usize) -> f32;
     /// The words of a block of neighbours.
     fn pack(block: &[Self; LANES], words: &mut [u32]);
+    /// The numbers of a block's words.
+    fn unpack(words: &[u32]) -> Lanes;
 }
 
 impl Operand for f32 {
@@ -28,9 +32,18 @@ impl Operand for f32 {
         first.to_bits()
     }
     #[inline(always)]
+    fn part(word: u32, _: usize) -> f32 {
+        Self::from_bits(word)
+    }
+    #[inline(always)]
     fn pack(block: &[Self; LANES], words: &mut [u32]) {
         let words: &mut [u32; LANES] = words.try_into().expect("a block of words");
         *words = lanes!(|i| block[i].to_bits());
+    }
+    #[inline(always)]
+    fn unpack(words: &[u32]) -> Lanes {
+        let words: &[u32; LANES] = words.try_into().expect("a block of words");
+        lanes!(|i| f32::from_bits(words[i]))
     }
 }
 
@@ -43,10 +56,20 @@ impl Operand for bf16 {
         low | u32::from(<Self as Element>::round(second).to_bits()) << 16
     }
     #[inline(always)]
+    fn part(word: u32, index: usize) -> f32 {
+        f32::from_bits(if index == 0 { word << 16 } else { word & 0xffff_0000 })
+    }
+    #[inline(always)]
     fn pack(block: &[Self; LANES], words: &mut [u32]) {
         let words: &mut [u32; LANES / 2] = words.try_into().expect("half a block of words");
         // SAFETY: 32 bytes without padding are as many of any integer. The first number is the lower half where the tiles read them.
         *words = unsafe { std::mem::transmute::<[Self; LANES], [u32; LANES / 2]>(*block) };
+    }
+    #[inline(always)]
+    fn unpack(words: &[u32]) -> Lanes {
+        let words: &[u32; LANES / 2] = words.try_into().expect("half a block of words");
+        // SAFETY: as above, and every pattern is a number.
+        widen(&unsafe { std::mem::transmute::<[u32; LANES / 2], [Self; LANES]>(*words) })
     }
 }
 
@@ -67,9 +90,12 @@ mod tests {
         bf16::pack(&block, &mut words);
         for (i, word) in words.into_iter().enumerate() {
             assert_eq!(word, bf16::word(values[2 * i], values[2 * i + 1]));
+            assert_eq!([0, 1].map(|part| bf16::part(word, part)), [0, 1].map(|part| block[2 * i + part].widen()));
         }
+        assert_eq!(bf16::unpack(&words), widen(&block));
         let mut words = [0; LANES];
         f32::pack(&values, &mut words);
         assert_eq!(words, values.map(f32::to_bits));
+        assert_eq!(f32::unpack(&words), values);
     }
 }

@@ -7,6 +7,7 @@
 use super::geometry::ConvGeometry;
 use super::operand::Operand;
 use super::outer_tile::{Pixels, tile};
+use super::tile::blocks_at_once;
 use crate::Isa;
 use crate::element::{LANES, padded};
 
@@ -76,11 +77,7 @@ pub(crate) fn outer<O: Operand>(
         .collect();
     let mut block = 0;
     while block < c_out / LANES {
-        let now = match c_out / LANES - block {
-            4.. => 4,
-            2 | 3 => 2,
-            _ => 1,
-        };
+        let now = blocks_at_once(c_out / LANES - block);
         for ci in (0..geometry.c_in).step_by(LANES) {
             let pixels = Pixels {
                 across: if now == 1 { walk.across } else { 1 },

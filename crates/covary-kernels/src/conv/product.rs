@@ -1,63 +1,136 @@
-//! Walks over the frames of some images: the forward product and the input gradient.
+//! Products with the weights over the frames of some images: the forward product and the input gradient, by walks over the taps or by
+//! tiles.
 
-use super::geometry::Walk;
+use super::geometry::{ConvGeometry, Walk};
 use super::operand::Operand;
-use super::panel::Panel;
+use super::panel::{Direction, Panel};
 use super::tile::{self, Run};
+use super::winograd::{self, Tiles};
 use crate::Isa;
-use crate::element::LANES;
+use crate::element::{Element, LANES};
+use crate::frame::Map;
 
 /// Where a product reads and writes. Frames hold `channels` numbers a pixel (padded), outputs `out_channels` (padded).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Extent {
+pub(super) struct Extent {
     /// Numbers of one image's frame.
-    pub(crate) frame: usize,
+    pub(super) frame: usize,
     /// Padded channels of the frame.
-    pub(crate) channels: usize,
+    pub(super) channels: usize,
     /// Channels that are not padding.
-    pub(crate) real_channels: usize,
+    pub(super) real_channels: usize,
     /// Pixels of one image's output.
-    pub(crate) out_pixels: usize,
+    pub(super) out_pixels: usize,
     /// Padded channels of the output.
-    pub(crate) out_channels: usize,
+    pub(super) out_channels: usize,
 }
 
-/// `out = walks(frames)`, or `out += ...`; one panel a walk.
-///
-/// # Shapes
-/// - frames: `[images, frame]` numbers of operand O, as words
-/// - out: `[images, out_pixels, out_channels]` f32
-pub(crate) fn product<O: Operand>(
+/// The product of one direction, with its packed weights.
+#[derive(Debug)]
+pub(super) struct Product {
+    geometry: ConvGeometry,
+    direction: Direction,
+    extent: Extent,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Walks(Vec<(Walk, Panel)>),
+    Tiles(Tiles),
+}
+
+impl Product {
+    pub(super) fn new(geometry: ConvGeometry, direction: Direction) -> Self {
+        let walks = match direction {
+            Direction::Forward => vec![geometry.forward_walk()],
+            Direction::InputGradient => geometry.input_gradient_walks(),
+        };
+        let way = if winograd::fits(&geometry) {
+            Way::Tiles(Tiles::new(geometry))
+        } else {
+            let walks = walks.into_iter();
+            Way::Walks(walks.map(|walk| (walk, Panel::default())).collect())
+        };
+        Self {
+            geometry,
+            direction,
+            extent: Extent::new(&geometry, direction),
+            way,
+        }
+    }
+
+    /// Packs a weight `[c_out, c_in, k, k]`, rounded to `T` first.
+    pub(super) fn pack<T: Element, O: Operand>(&mut self, isa: Isa, weight: &[f32]) {
+        match &mut self.way {
+            Way::Walks(walks) => {
+                for (walk, panel) in walks {
+                    panel.pack::<T, O>(&self.geometry, walk, self.direction, weight);
+                }
+            }
+            Way::Tiles(tiles) => tiles.pack::<T, O>(isa, self.direction, weight),
+        }
+    }
+
+    /// `out = product(frames)`, or `out += ...`.
+    ///
+    /// # Shapes
+    /// - frames: `[images, frame]` numbers of operand O, as words
+    /// - out: `[images, out_pixels, out_channels]` f32
+    pub(super) fn run<O: Operand>(
+        &self,
+        isa: Isa,
+        frames: &[u32],
+        out: &mut [f32],
+        accumulate: bool,
+    ) {
+        match &self.way {
+            Way::Walks(walks) => walk::<O>(isa, walks, &self.extent, frames, out, accumulate),
+            Way::Tiles(tiles) => tiles.run::<O>(isa, &self.extent, frames, out, accumulate),
+        }
+    }
+}
+
+impl Extent {
+    fn new(geometry: &ConvGeometry, direction: Direction) -> Self {
+        let (input, output) = (Map::of_input(geometry), Map::of_output(geometry));
+        let (from, to, real_channels) = match direction {
+            Direction::Forward => (input, output, geometry.c_in),
+            Direction::InputGradient => (output, input, geometry.c_out),
+        };
+        Self {
+            frame: from.frame_len(),
+            channels: from.channels,
+            real_channels,
+            out_pixels: to.pixels(),
+            out_channels: to.channels,
+        }
+    }
+}
+
+/// A product by walks over the taps, each with its panel.
+fn walk<O: Operand>(
     isa: Isa,
-    walks: &[Walk],
-    panels: &[Panel],
+    walks: &[(Walk, Panel)],
     extent: &Extent,
     frames: &[u32],
     out: &mut [f32],
     accumulate: bool,
 ) {
-    if !accumulate && walks.iter().any(|walk| walk.taps.is_empty()) {
+    if !accumulate && walks.iter().any(|(walk, _)| walk.taps.is_empty()) {
         out.fill(0.0);
     }
     let pixel = extent.channels / O::PER_WORD;
     let words = extent.real_channels.div_ceil(O::PER_WORD);
     let image_out = extent.out_pixels * extent.out_channels;
-    for (walk, panel) in walks
-        .iter()
-        .zip(panels)
-        .filter(|(walk, _)| !walk.taps.is_empty())
-    {
+    for (walk, panel) in walks.iter().filter(|(walk, _)| !walk.taps.is_empty()) {
         let across = walk.across;
         let rows = walk.taps.chunks_exact(across);
         let taps: Vec<usize> = rows.map(|row| row[0].0 * pixel).collect();
         let mut block = 0;
         let blocks = extent.out_channels / LANES;
         while block < blocks {
-            let now = match blocks - block {
-                4.. => 4,
-                2 | 3 => 2,
-                _ => 1,
-            };
+            let now = tile::blocks_at_once(blocks - block);
             let weights = &panel.words()[block * panel.block()..];
             let images = frames
                 .chunks_exact(extent.frame / O::PER_WORD)

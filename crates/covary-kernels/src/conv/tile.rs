@@ -32,6 +32,15 @@ pub(super) struct Run<'a> {
     pub(super) accumulate: bool,
 }
 
+/// Blocks of outputs that a tile takes of those that are left: 4, 2 or 1.
+pub(super) fn blocks_at_once(left: usize) -> usize {
+    match left {
+        4.. => 4,
+        2 | 3 => 2,
+        _ => 1,
+    }
+}
+
 /// Computes `pixels` neighbouring output pixels of `blocks` (1, 2 or 4) blocks.
 pub(super) fn run<O: Operand>(
     isa: Isa,

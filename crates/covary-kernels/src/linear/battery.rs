@@ -130,6 +130,7 @@ fn products_agree_with_f64_sums_on_every_instruction_set() {
                         expected,
                         terms,
                         0.0,
+                        0.0,
                     )?;
                 }
             }

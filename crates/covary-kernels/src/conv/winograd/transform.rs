@@ -1,0 +1,276 @@
+//! The transforms of F(2x2, 3x3), sixteen channels at a time:
+//!
+//! | | from | to |
+//! |---|---|---|
+//! | `Bᵀ d` | d | `d0 - d2, d1 + d2, d2 - d1, d1 - d3` |
+//! | `G g` | g | `g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2` |
+//! | `Aᵀ m` | m | `m0 + m1 + m2, m1 - m2 - m3` |
+//! | `A y` | y | `y0, y0 + y1, y0 - y1, -y1` |
+//! | `Gᵀ s` | s | `s0 + (s1 + s2) / 2, (s1 - s2) / 2, (s1 + s2) / 2 + s3` |
+//!
+//! each taken down the columns and then along the rows. Neighbouring tiles share two of their four columns, which are taken down once.
+
+use crate::conv::operand::{Operand, words};
+use crate::dispatch::elementwise;
+use crate::element::{LANES, Lanes, block_done, blocks, blocks_mut, lanes};
+
+/// Products of a tile.
+pub(in crate::conv) const POINTS: usize = 16;
+
+#[inline(always)]
+fn input(d: [&Lanes; 4]) -> [Lanes; 4] {
+    [
+        lanes!(|i| d[0][i] - d[2][i]),
+        lanes!(|i| d[1][i] + d[2][i]),
+        lanes!(|i| d[2][i] - d[1][i]),
+        lanes!(|i| d[1][i] - d[3][i]),
+    ]
+}
+
+#[inline(always)]
+fn output(m: [&Lanes; 4]) -> [Lanes; 2] {
+    [
+        lanes!(|i| m[0][i] + m[1][i] + m[2][i]),
+        lanes!(|i| m[1][i] - m[2][i] - m[3][i]),
+    ]
+}
+
+#[inline(always)]
+fn taps(g: [&Lanes; 3]) -> [Lanes; 4] {
+    [
+        *g[0],
+        lanes!(|i| 0.5 * (g[0][i] + g[1][i] + g[2][i])),
+        lanes!(|i| 0.5 * (g[0][i] - g[1][i] + g[2][i])),
+        *g[2],
+    ]
+}
+
+#[inline(always)]
+fn gradient(y: [&Lanes; 2]) -> [Lanes; 4] {
+    [
+        *y[0],
+        lanes!(|i| y[0][i] + y[1][i]),
+        lanes!(|i| y[0][i] - y[1][i]),
+        lanes!(|i| -y[1][i]),
+    ]
+}
+
+#[inline(always)]
+fn sums(s: [&Lanes; 4]) -> [Lanes; 3] {
+    [
+        lanes!(|i| s[0][i] + 0.5 * (s[1][i] + s[2][i])),
+        lanes!(|i| 0.5 * (s[1][i] - s[2][i])),
+        lanes!(|i| 0.5 * (s[1][i] + s[2][i]) + s[3][i]),
+    ]
+}
+
+/// `Gᵀ s G` of `[point]`, taps row by row.
+pub(in crate::conv) fn weight_taps(s: &[Lanes; POINTS]) -> [Lanes; 9] {
+    let mut columns = [[[0.0; LANES]; 3]; 4];
+    for (column, down) in columns.iter_mut().enumerate() {
+        *down = sums([&s[column], &s[4 + column], &s[8 + column], &s[12 + column]]);
+    }
+    let mut taps = [[0.0; LANES]; 9];
+    for row in 0..3 {
+        let [a, b, c, d] = &columns;
+        taps[3 * row..][..3].copy_from_slice(&sums([&a[row], &b[row], &c[row], &d[row]]));
+    }
+    taps
+}
+
+/// `G g Gᵀ` of taps `[row][column]`, `[point]`.
+#[inline(always)]
+pub(super) fn weight_points(g: &[[Lanes; 3]; 3]) -> [Lanes; POINTS] {
+    let mut columns = [[[0.0; LANES]; 4]; 3];
+    for (column, down) in columns.iter_mut().enumerate() {
+        *down = taps([&g[0][column], &g[1][column], &g[2][column]]);
+    }
+    let mut points = [[0.0; LANES]; POINTS];
+    for row in 0..4 {
+        let along = taps([&columns[0][row], &columns[1][row], &columns[2][row]]);
+        points[4 * row..][..4].copy_from_slice(&along);
+    }
+    points
+}
+
+elementwise! {
+    /// `Bᵀ d B` of a row of tiles.
+    ///
+    /// # Shapes
+    /// - rows: `[4, 2 tiles + 2, pixel]` words
+    /// - out: `[16, tiles, pixel]` words, `point` from one of the sixteen to the next
+    fn input_tiles<O: Operand>(rows: &[u32], tiles: usize, pixel: usize, out: &mut [u32], point: usize) = input_tiles_body::<O>;
+}
+
+#[inline(always)]
+fn input_tiles_body<O: Operand>(
+    rows: &[u32],
+    tiles: usize,
+    pixel: usize,
+    out: &mut [u32],
+    point: usize,
+) {
+    let words = LANES / O::PER_WORD;
+    let row_len = (2 * tiles + 2) * pixel;
+    let (first, rest) = rows.split_at(row_len);
+    let (second, rest) = rest.split_at(row_len);
+    let (third, fourth) = rest.split_at(row_len);
+    for at in (0..pixel).step_by(words) {
+        let down = |column: usize| {
+            let at = column * pixel + at;
+            let read = |row: &[u32]| O::unpack(&row[at..at + words]);
+            input([&read(first), &read(second), &read(third), &read(fourth)])
+        };
+        let mut left = [down(0), down(1)];
+        for tile in 0..tiles {
+            let right = [down(2 * tile + 2), down(2 * tile + 3)];
+            let to = tile * pixel + at;
+            for row in 0..4 {
+                let along = input([&left[0][row], &left[1][row], &right[0][row], &right[1][row]]);
+                for (column, value) in along.iter().enumerate() {
+                    let rounded: [O; LANES] = lanes!(|i| O::round(value[i]));
+                    let start = (4 * row + column) * point + to;
+                    O::pack(&rounded, &mut out[start..start + words]);
+                }
+            }
+            left = right;
+            block_done();
+        }
+    }
+}
+
+elementwise! {
+    /// `Aᵀ m A` of a row of tiles.
+    ///
+    /// # Shapes
+    /// - m: `[16, tiles, blocks, 16]`, `point` from one of the sixteen to the next
+    /// - out: `[2, 2 tiles, channels]`, its first `blocks` of 16 written, or added to
+    fn output_tiles(m: &[f32], point: usize, tiles: usize, blocks_now: usize, out: &mut [f32], channels: usize, accumulate: bool)
+        = output_tiles_body;
+}
+
+#[inline(always)]
+fn output_tiles_body(
+    m: &[f32],
+    point: usize,
+    tiles: usize,
+    blocks_now: usize,
+    out: &mut [f32],
+    channels: usize,
+    accumulate: bool,
+) {
+    let row_len = 2 * tiles * channels;
+    let (top, bottom) = out.split_at_mut(row_len);
+    let mut rows = [top, bottom];
+    let (m, point, count) = (blocks(m), point / LANES, channels / LANES);
+    for tile in 0..tiles {
+        for block in 0..blocks_now {
+            let at = tile * blocks_now + block;
+            let mut columns = [[[0.0; LANES]; 2]; 4];
+            for (column, down) in columns.iter_mut().enumerate() {
+                let of = |row: usize| &m[(4 * row + column) * point + at];
+                *down = output([of(0), of(1), of(2), of(3)]);
+            }
+            for (row, out) in rows.iter_mut().enumerate() {
+                let along = output([
+                    &columns[0][row],
+                    &columns[1][row],
+                    &columns[2][row],
+                    &columns[3][row],
+                ]);
+                for (column, value) in along.iter().enumerate() {
+                    let target = &mut blocks_mut(out)[(2 * tile + column) * count + block];
+                    *target = if accumulate {
+                        lanes!(|i| target[i] + value[i])
+                    } else {
+                        *value
+                    };
+                }
+            }
+            block_done();
+        }
+    }
+}
+
+elementwise! {
+    /// `Bᵀ d B` of a row of tiles of one block of channels, for each of the images that share a word.
+    ///
+    /// # Shapes
+    /// - rows: `[4, 2 tiles + 2, 16]` words
+    /// - out: `[16, tiles, 16]` words, `point` from one of the sixteen to the next
+    fn pair_tiles<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], point: usize) = pair_tiles_body::<O>;
+}
+
+#[inline(always)]
+fn pair_tiles_body<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], point: usize) {
+    let rows = blocks(rows);
+    let row_len = 2 * tiles + 2;
+    let down = |column: usize, part: usize| {
+        let read = |row: usize| parts::<O>(&rows[row * row_len + column], part);
+        input([&read(0), &read(1), &read(2), &read(3)])
+    };
+    let (out, point) = (blocks_mut(out), point / LANES);
+    let mut left = [[down(0, 0), down(1, 0)], [down(0, 1), down(1, 1)]];
+    for tile in 0..tiles {
+        let column = 2 * tile + 2;
+        let right = [
+            [down(column, 0), down(column + 1, 0)],
+            [down(column, 1), down(column + 1, 1)],
+        ];
+        for row in 0..4 {
+            let along = |part: usize| {
+                let ([a, b], [c, d]) = (&left[part], &right[part]);
+                input([&a[row], &b[row], &c[row], &d[row]])
+            };
+            let (first, second) = (along(0), along(1));
+            for column in 0..4 {
+                out[(4 * row + column) * point + tile] =
+                    words::<O>(&first[column], &second[column]);
+            }
+        }
+        left = right;
+        block_done();
+    }
+}
+
+#[inline(always)]
+fn parts<O: Operand>(words: &[u32; LANES], part: usize) -> Lanes {
+    lanes!(|i| O::part(words[i], part))
+}
+
+elementwise! {
+    /// `A y Aᵀ` of a row of tiles of one block of channels, for each of the images that share a word.
+    ///
+    /// # Shapes
+    /// - rows: `[2, 2 tiles, 16]` words
+    /// - out: `[16, tiles, 16]` words, `point` from one of the sixteen to the next
+    fn gradient_tiles<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], point: usize) = gradient_tiles_body::<O>;
+}
+
+#[inline(always)]
+fn gradient_tiles_body<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], point: usize) {
+    let (top, bottom) = blocks(rows).split_at(2 * tiles);
+    let (out, point) = (blocks_mut(out), point / LANES);
+    for tile in 0..tiles {
+        let down = |column: usize, part: usize| {
+            let column = 2 * tile + column;
+            gradient([
+                &parts::<O>(&top[column], part),
+                &parts::<O>(&bottom[column], part),
+            ])
+        };
+        let columns = [[down(0, 0), down(1, 0)], [down(0, 1), down(1, 1)]];
+        for row in 0..4 {
+            let along = |part: usize| {
+                let [a, b] = &columns[part];
+                gradient([&a[row], &b[row]])
+            };
+            let (first, second) = (along(0), along(1));
+            for column in 0..4 {
+                out[(4 * row + column) * point + tile] =
+                    words::<O>(&first[column], &second[column]);
+            }
+        }
+        block_done();
+    }
+}
