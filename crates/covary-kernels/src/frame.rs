@@ -3,9 +3,9 @@
 //! `relu(scale * y + shift)`, a BatchNorm with its activation, is computed while an image is loaded, so that it is never stored.
 
 use crate::conv::ConvGeometry;
-use crate::conv::operand::{Operand, words};
+use crate::conv::operand::{Operand, stored};
 use crate::dispatch::elementwise;
-use crate::element::{Element, LANES, Lanes, block_done, blocks, lanes, padded, round, widen};
+use crate::element::{Element, LANES, Lanes, Rounding, block_done, blocks, lanes, padded, widen};
 
 /// Height and width of the images in frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,11 +84,12 @@ fn activate(y: &Lanes, scale: &Lanes, shift: &Lanes) -> Lanes {
 
 elementwise! {
     /// Frame words of one image, neighbouring channels paired: `[height + 2, width + 2, channels / PER_WORD]`.
-    fn load_frame<T: Element, O: Operand>(map: Map, image: &[T], affine: Option<Affine<'_>>, frame: &mut [u32]) = load_frame_body::<T, O>;
+    fn load_frame<T: Element, O: Operand>(map: Map, image: &[T], affine: Option<Affine<'_>>, frame: &mut [u32]) = rounding load_frame_body::<T, O>;
 }
 
 #[inline(always)]
 fn load_frame_body<T: Element, O: Operand>(
+    rounding: Rounding,
     map: Map,
     image: &[T],
     affine: Option<Affine<'_>>,
@@ -102,7 +103,7 @@ fn load_frame_body<T: Element, O: Operand>(
             None => {
                 let words = inside.chunks_exact_mut(LANES / O::PER_WORD);
                 for (block, words) in blocks(image).iter().zip(words) {
-                    put_channels::<T, O>(&widen(block), words);
+                    put_channels::<T, O>(rounding, &widen(block), words);
                 }
             }
             Some(Affine { scale, shift }) => {
@@ -114,7 +115,8 @@ fn load_frame_body<T: Element, O: Operand>(
                     for (((block, scale), shift), words) in
                         channels.zip(words.chunks_exact_mut(LANES / O::PER_WORD))
                     {
-                        put_channels::<T, O>(&activate(&widen(block), scale, shift), words);
+                        let values = activate(&widen(block), scale, shift);
+                        put_channels::<T, O>(rounding, &values, words);
                     }
                 }
             }
@@ -124,9 +126,9 @@ fn load_frame_body<T: Element, O: Operand>(
 
 /// Rounds to storage and writes one block of channels as words.
 #[inline(always)]
-fn put_channels<T: Element, O: Operand>(lanes: &Lanes, words: &mut [u32]) {
-    let rounded: [O; LANES] = lanes!(|i| O::round(T::round(lanes[i]).widen()));
-    O::pack(&rounded, words);
+fn put_channels<T: Element, O: Operand>(rounding: Rounding, lanes: &Lanes, words: &mut [u32]) {
+    let stored = stored::<T, O>(rounding, lanes);
+    O::pack(&O::round_block(rounding, &stored), words);
     block_done();
 }
 
@@ -134,11 +136,12 @@ elementwise! {
     /// Frame words for weight gradients, the same pixel of two images paired where a word holds two: a frame for each block of
     /// channels, `[channels / 16, height + 2, width + 2, 16]`. A missing second image is zeros.
     fn load_pair<T: Element, O: Operand>(map: Map, first: &[T], second: Option<&[T]>, affine: Option<Affine<'_>>, frames: &mut [u32])
-        = load_pair_body::<T, O>;
+        = rounding load_pair_body::<T, O>;
 }
 
 #[inline(always)]
 fn load_pair_body<T: Element, O: Operand>(
+    rounding: Rounding,
     map: Map,
     first: &[T],
     second: Option<&[T]>,
@@ -155,7 +158,7 @@ fn load_pair_body<T: Element, O: Operand>(
             let inside = frame[map.row_inside(row, LANES)].as_chunks_mut::<LANES>().0;
             let first = &blocks(&first[row * len..][..len])[block..];
             let second = second.map(|second| &blocks(&second[row * len..][..len])[block..]);
-            pair_row::<T, O>(count, first, second, affine, inside);
+            pair_row::<T, O>(rounding, count, first, second, affine, inside);
         }
     }
 }
@@ -163,6 +166,7 @@ fn load_pair_body<T: Element, O: Operand>(
 /// One block of channels of a row; `count` blocks from pixel to pixel.
 #[inline(always)]
 fn pair_row<T: Element, O: Operand>(
+    rounding: Rounding,
     count: usize,
     first: &[[T; LANES]],
     second: Option<&[[T; LANES]]>,
@@ -181,7 +185,8 @@ fn pair_row<T: Element, O: Operand>(
                 b = activate(&b, scale, shift);
             }
         }
-        *words_out = words::<O>(&widen(&round::<T>(&a)), &widen(&round::<T>(&b)));
+        let [a, b] = [a, b].map(|lanes| stored::<T, O>(rounding, &lanes));
+        *words_out = O::words(rounding, &a, &b);
         block_done();
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::dispatch::elementwise;
 use crate::element::{
-    Element, LANES, Lanes, block_done, blocks, blocks_mut, lanes, round, where_positive, widen,
+    Element, LANES, Lanes, Rounding, block_done, blocks, blocks_mut, lanes, where_positive, widen,
 };
 use crate::frame::Affine;
 
@@ -42,11 +42,12 @@ fn zip<const N: usize>(sums: [Lanes; N]) -> Lanes {
 
 elementwise! {
     /// Rounds an image's output to storage, and takes the sum of what is stored and its sum of squared deviations from its mean.
-    fn finish_output<T: Element>(channels: usize, output: &[f32], store: &mut [T], moments: &mut [f32]) = finish_output_body::<T>;
+    fn finish_output<T: Element>(channels: usize, output: &[f32], store: &mut [T], moments: &mut [f32]) = rounding finish_output_body::<T>;
 }
 
 #[inline(always)]
 fn finish_output_body<T: Element>(
+    rounding: Rounding,
     channels: usize,
     output: &[f32],
     store: &mut [T],
@@ -59,12 +60,12 @@ fn finish_output_body<T: Element>(
     let (sums, deviations) = moments.split_at_mut(channels);
     for block in 0..count {
         // Deviations from a value near the mean, as from any other, but for what rounds: `Σ (v - mean)² = Σ d² - (Σ d)² / n`.
-        let near = widen(&round::<T>(&output[block]));
+        let near = widen(&T::round_block(rounding, &output[block]));
         let mut acc = [[0.0; LANES]; INTERLEAVED];
         let mut squares = [[0.0; LANES]; INTERLEAVED];
         interleaved!(pixels, |pixel, slot| {
             let at = pixel * count + block;
-            let rounded = round::<T>(&output[at]);
+            let rounded = T::round_block(rounding, &output[at]);
             let value = widen(&rounded);
             store[at] = rounded;
             for i in 0..LANES {
@@ -82,18 +83,23 @@ fn finish_output_body<T: Element>(
 
 elementwise! {
     /// `relu(affine(y))`, stored.
-    fn activate<Y: Element, T: Element>(y: &[Y], affine: Affine<'_>, out: &mut [T]) = activate_body::<Y, T>;
+    fn activate<Y: Element, T: Element>(y: &[Y], affine: Affine<'_>, out: &mut [T]) = rounding activate_body::<Y, T>;
 }
 
 #[inline(always)]
-fn activate_body<Y: Element, T: Element>(y: &[Y], affine: Affine<'_>, out: &mut [T]) {
+fn activate_body<Y: Element, T: Element>(
+    rounding: Rounding,
+    y: &[Y],
+    affine: Affine<'_>,
+    out: &mut [T],
+) {
     let channels = affine.scale.len();
     for (y, out) in y.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
         let vectors = blocks(affine.scale).iter().zip(blocks(affine.shift));
         for ((y, out), (scale, shift)) in blocks(y).iter().zip(blocks_mut(out)).zip(vectors) {
             let y = widen(y);
             let value: Lanes = lanes!(|i| (y[i] * scale[i] + shift[i]).max(0.0));
-            *out = round(&value);
+            *out = T::round_block(rounding, &value);
             block_done();
         }
     }
@@ -102,11 +108,12 @@ fn activate_body<Y: Element, T: Element>(y: &[Y], affine: Affine<'_>, out: &mut 
 elementwise! {
     /// `relu(affine(y) + shortcut)`, where the shortcut has its own affine in a projection.
     fn join<Y: Element, S: Element, T: Element>(y: &[Y], affine: Affine<'_>, shortcut: &[S], projection: Option<Affine<'_>>, out: &mut [T])
-        = join_body::<Y, S, T>;
+        = rounding join_body::<Y, S, T>;
 }
 
 #[inline(always)]
 fn join_body<Y: Element, S: Element, T: Element>(
+    rounding: Rounding,
     y: &[Y],
     affine: Affine<'_>,
     shortcut: &[S],
@@ -135,7 +142,7 @@ fn join_body<Y: Element, S: Element, T: Element>(
             }
             let (scale, shift) = (&blocks(affine.scale)[block], &blocks(affine.shift)[block]);
             let value: Lanes = lanes!(|i| (y[i] * scale[i] + shift[i] + s[i]).max(0.0));
-            *out = round(&value);
+            *out = T::round_block(rounding, &value);
             block_done();
         }
     }
@@ -193,11 +200,12 @@ elementwise! {
     /// `Σ g (y - mean)` of what is stored.
     fn relu_gradient<T: Element>(
         gradient: &[f32], shortcut: Option<&[T]>, relu: Relu<'_, T>, y: &[T], mean: &[f32], store: &mut [T], sums: &mut [f32]
-    ) = relu_gradient_body::<T>;
+    ) = rounding relu_gradient_body::<T>;
 }
 
 #[inline(always)]
 fn relu_gradient_body<T: Element>(
+    rounding: Rounding,
     gradient: &[f32],
     shortcut: Option<&[T]>,
     relu: Relu<'_, T>,
@@ -230,7 +238,8 @@ fn relu_gradient_body<T: Element>(
                     lanes!(|i| y[i] * scale[i] + shift[i])
                 }
             };
-            let rounded = round::<T>(&lanes!(|i| where_positive(positive[i], g[i])));
+            let g = lanes!(|i| where_positive(positive[i], g[i]));
+            let rounded = T::round_block(rounding, &g);
             let g = widen(&rounded);
             store[at] = rounded;
             for i in 0..LANES {

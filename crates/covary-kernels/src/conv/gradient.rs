@@ -4,9 +4,9 @@
 //! that pair the same pixel of two images where a word holds two; input gradients read it in frames whose words pair neighbouring
 //! channels.
 
-use super::operand::{Operand, words};
+use super::operand::{Operand, stored};
 use crate::dispatch::elementwise;
-use crate::element::{Element, LANES, Lanes, block_done, blocks, lanes, round, widen};
+use crate::element::{Element, LANES, Lanes, Rounding, block_done, blocks, lanes, widen};
 use crate::frame::{Map, clear_border};
 
 /// Vectors over channels that a gradient goes through a BatchNorm with.
@@ -32,11 +32,12 @@ elementwise! {
     /// - pair: `[padded channels / 16, pixels, 16]` words
     /// - frames: `[images, height + 2, width + 2, padded channels / PER_WORD]` words, or none where no input gradient is wanted
     fn lay_out<T: Element, O: Operand>(map: Map, incoming: Incoming<'_, T>, back: Back<'_>, pair: &mut [u32], frames: &mut [u32])
-        = lay_out_body::<T, O>;
+        = rounding lay_out_body::<T, O>;
 }
 
 #[inline(always)]
 fn lay_out_body<T: Element, O: Operand>(
+    rounding: Rounding,
     map: Map,
     incoming: Incoming<'_, T>,
     back: Back<'_>,
@@ -63,7 +64,7 @@ fn lay_out_body<T: Element, O: Operand>(
                 incoming: incoming.part(map.len() + row * len, len),
                 frame: second_frame.get_mut(inside).unwrap_or_default(),
             });
-            lay_out_row::<T, O>(&mut first, second.as_mut(), &channels, words);
+            lay_out_row::<T, O>(rounding, &mut first, second.as_mut(), &channels, words);
         }
     }
 }
@@ -76,30 +77,31 @@ struct Row<'a, T> {
 
 #[inline(always)]
 fn lay_out_row<T: Element, O: Operand>(
+    rounding: Rounding,
     first: &mut Row<'_, T>,
     mut second: Option<&mut Row<'_, T>>,
     channels: &Channels<'_>,
     words_out: &mut [[u32; LANES]],
 ) {
     for (column, out) in words_out.iter_mut().enumerate() {
-        let a = first.incoming.block(column, channels);
-        put_frame::<T, O>(&a, channels.at(column), first.frame);
-        let mut b = [T::default(); LANES];
+        let a = stored::<T, O>(rounding, &first.incoming.block(column, channels));
+        put_frame::<O>(rounding, &a, channels.at(column), first.frame);
+        let mut b = [0.0; LANES];
         if let Some(second) = &mut second {
-            b = second.incoming.block(column, channels);
-            put_frame::<T, O>(&b, channels.at(column), second.frame);
+            b = stored::<T, O>(rounding, &second.incoming.block(column, channels));
+            put_frame::<O>(rounding, &b, channels.at(column), second.frame);
         }
-        *out = words::<O>(&widen(&a), &widen(&b));
+        *out = O::words(rounding, &a, &b);
         block_done();
     }
 }
 
 /// Writes block `at` of a row of a frame that is wanted.
 #[inline(always)]
-fn put_frame<T: Element, O: Operand>(dy: &[T; LANES], at: usize, row: &mut [u32]) {
+fn put_frame<O: Operand>(rounding: Rounding, dy: &Lanes, at: usize, row: &mut [u32]) {
     let words = LANES / O::PER_WORD;
     if let Some(to) = row.get_mut(at * words..(at + 1) * words) {
-        O::pack(&lanes!(|i| O::round(dy[i].widen())), to);
+        O::pack(&O::round_block(rounding, dy), to);
     }
 }
 
@@ -145,7 +147,7 @@ impl<T: Element> Incoming<'_, T> {
 
     /// The gradient of a pixel of a row.
     #[inline(always)]
-    fn block(&self, column: usize, channels: &Channels<'_>) -> [T; LANES] {
+    fn block(&self, column: usize, channels: &Channels<'_>) -> Lanes {
         let at = channels.at(column);
         let (g, y) = (
             widen(&blocks(self.gradient)[at]),
@@ -158,8 +160,6 @@ impl<T: Element> Incoming<'_, T> {
             slope,
             ..
         } = channels;
-        round(&lanes!(
-            |i| factor[i] * (g[i] - offset[i] - (y[i] - mean[i]) * slope[i])
-        ))
+        lanes!(|i| factor[i] * (g[i] - offset[i] - (y[i] - mean[i]) * slope[i]))
     }
 }

@@ -6,7 +6,9 @@
 
 use half::bf16;
 
-use crate::element::{Element, LANES, Lanes, lanes, widen};
+#[cfg(target_arch = "x86_64")]
+use crate::element::avx512_bf16;
+use crate::element::{Element, LANES, Lanes, Rounding, lanes, widen};
 
 /// An operand of the tiles.
 pub trait Operand: Element {
@@ -16,6 +18,11 @@ pub trait Operand: Element {
     const BF16: bool;
     /// The word of `first` and, where a word holds two, `second`.
     fn word(first: f32, second: f32) -> u32;
+    /// The words of a block of first and a block of second numbers.
+    #[inline(always)]
+    fn words(_: Rounding, first: &Lanes, second: &Lanes) -> [u32; LANES] {
+        lanes!(|i| Self::word(first[i], second[i]))
+    }
     /// What [`Operand::word`] made of the first number (0) or of the second (1) of a word; of a single one, always that.
     fn part(word: u32, index: usize) -> f32;
     /// The words of a block of neighbours.
@@ -56,8 +63,21 @@ impl Operand for bf16 {
         low | u32::from(<Self as Element>::round(second).to_bits()) << 16
     }
     #[inline(always)]
+    fn words(rounding: Rounding, first: &Lanes, second: &Lanes) -> [u32; LANES] {
+        match rounding {
+            // SAFETY: only loops that are compiled for AVX-512 BF16 round by its instruction.
+            #[cfg(target_arch = "x86_64")]
+            Rounding::Instruction => unsafe { avx512_bf16::pairs(first, second) },
+            _ => lanes!(|i| Self::word(first[i], second[i])),
+        }
+    }
+    #[inline(always)]
     fn part(word: u32, index: usize) -> f32 {
-        f32::from_bits(if index == 0 { word << 16 } else { word & 0xffff_0000 })
+        f32::from_bits(if index == 0 {
+            word << 16
+        } else {
+            word & 0xffff_0000
+        })
     }
     #[inline(always)]
     fn pack(block: &[Self; LANES], words: &mut [u32]) {
@@ -73,9 +93,14 @@ impl Operand for bf16 {
     }
 }
 
+/// What storage as `T` leaves of numbers that are rounded to `O` next: where that rounds as much, they need not be rounded twice.
 #[inline(always)]
-pub(crate) fn words<O: Operand>(first: &Lanes, second: &Lanes) -> [u32; LANES] {
-    lanes!(|i| O::word(first[i], second[i]))
+pub(crate) fn stored<T: Element, O: Operand>(rounding: Rounding, lanes: &Lanes) -> Lanes {
+    if O::BF16 {
+        *lanes
+    } else {
+        widen(&T::round_block(rounding, lanes))
+    }
 }
 
 #[cfg(test)]
@@ -90,7 +115,10 @@ mod tests {
         bf16::pack(&block, &mut words);
         for (i, word) in words.into_iter().enumerate() {
             assert_eq!(word, bf16::word(values[2 * i], values[2 * i + 1]));
-            assert_eq!([0, 1].map(|part| bf16::part(word, part)), [0, 1].map(|part| block[2 * i + part].widen()));
+            assert_eq!(
+                [0, 1].map(|part| bf16::part(word, part)),
+                [0, 1].map(|part| block[2 * i + part].widen())
+            );
         }
         assert_eq!(bf16::unpack(&words), widen(&block));
         let mut words = [0; LANES];

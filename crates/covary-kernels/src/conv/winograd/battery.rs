@@ -196,7 +196,8 @@ impl Magnitudes {
                 for (i, tile) in both_sides(&A, sums).iter().enumerate() {
                     for (j, magnitude) in tile.iter().enumerate() {
                         let (image, row, column) = place;
-                        let pixel = (image * self.map.height + row + i) * self.map.width + column + j;
+                        let pixel =
+                            (image * self.map.height + row + i) * self.map.width + column + j;
                         out[pixel * to + channel].1 = *magnitude;
                     }
                 }

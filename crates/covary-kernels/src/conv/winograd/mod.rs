@@ -177,8 +177,7 @@ impl Batch<'_> {
             );
             let products = sized(&mut scratch.products, POINTS * point_out);
             let inputs = scratch.inputs.chunks(point_in);
-            for (point, (input, products)) in
-                inputs.zip(products.chunks_mut(point_out)).enumerate()
+            for (point, (input, products)) in inputs.zip(products.chunks_mut(point_out)).enumerate()
             {
                 let run = Run {
                     input,

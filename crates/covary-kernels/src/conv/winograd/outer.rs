@@ -100,8 +100,7 @@ impl Batch<'_> {
         for row in 0..self.rows {
             let (image, tile_row) = self.place(row);
             for block in 0..blocks {
-                let start =
-                    ((image * blocks + block) * (height + 2) + 2 * tile_row) * row_len;
+                let start = ((image * blocks + block) * (height + 2) + 2 * tile_row) * row_len;
                 let to = block * self.block() + row * self.columns() * LANES;
                 let rows = &x[start..][..4 * row_len];
                 pair_tiles::<O>(isa, rows, self.columns(), &mut out[to..], point);

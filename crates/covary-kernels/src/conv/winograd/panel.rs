@@ -6,10 +6,10 @@ use super::apart;
 use super::transform::{POINTS, weight_points};
 use crate::Isa;
 use crate::conv::geometry::ConvGeometry;
-use crate::conv::operand::{Operand, words};
+use crate::conv::operand::Operand;
 use crate::conv::panel::Direction;
 use crate::dispatch::elementwise;
-use crate::element::{Element, LANES, Lanes, padded};
+use crate::element::{Element, LANES, Lanes, Rounding, padded};
 
 #[derive(Debug, Default)]
 pub(super) struct Panel {
@@ -104,11 +104,16 @@ impl Panel {
 }
 
 elementwise! {
-    fn pack_block<T: Element, O: Operand>(source: Source<'_>, block: usize, packed: &mut [u32]) = pack_block_body::<T, O>;
+    fn pack_block<T: Element, O: Operand>(source: Source<'_>, block: usize, packed: &mut [u32]) = rounding pack_block_body::<T, O>;
 }
 
 #[inline(always)]
-fn pack_block_body<T: Element, O: Operand>(source: Source<'_>, block: usize, packed: &mut [u32]) {
+fn pack_block_body<T: Element, O: Operand>(
+    rounding: Rounding,
+    source: Source<'_>,
+    block: usize,
+    packed: &mut [u32],
+) {
     let count = source.sizes().0.div_ceil(O::PER_WORD);
     for word in 0..count {
         let input = word * O::PER_WORD;
@@ -120,7 +125,7 @@ fn pack_block_body<T: Element, O: Operand>(source: Source<'_>, block: usize, pac
         };
         for (point, (first, second)) in first.iter().zip(&second).enumerate() {
             let at = (point * count + word) * LANES;
-            packed[at..at + LANES].copy_from_slice(&words::<O>(first, second));
+            packed[at..at + LANES].copy_from_slice(&O::words(rounding, first, second));
         }
     }
 }

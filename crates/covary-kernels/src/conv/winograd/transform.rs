@@ -10,9 +10,9 @@
 //!
 //! each taken down the columns and then along the rows. Neighbouring tiles share two of their four columns, which are taken down once.
 
-use crate::conv::operand::{Operand, words};
+use crate::conv::operand::Operand;
 use crate::dispatch::elementwise;
-use crate::element::{LANES, Lanes, block_done, blocks, blocks_mut, lanes};
+use crate::element::{LANES, Lanes, Rounding, block_done, blocks, blocks_mut, lanes};
 
 /// Products of a tile.
 pub(in crate::conv) const POINTS: usize = 16;
@@ -99,11 +99,12 @@ elementwise! {
     /// # Shapes
     /// - rows: `[4, 2 tiles + 2, pixel]` words
     /// - out: `[16, tiles, pixel]` words, `point` from one of the sixteen to the next
-    fn input_tiles<O: Operand>(rows: &[u32], tiles: usize, pixel: usize, out: &mut [u32], point: usize) = input_tiles_body::<O>;
+    fn input_tiles<O: Operand>(rows: &[u32], tiles: usize, pixel: usize, out: &mut [u32], point: usize) = rounding input_tiles_body::<O>;
 }
 
 #[inline(always)]
 fn input_tiles_body<O: Operand>(
+    rounding: Rounding,
     rows: &[u32],
     tiles: usize,
     pixel: usize,
@@ -128,9 +129,11 @@ fn input_tiles_body<O: Operand>(
             for row in 0..4 {
                 let along = input([&left[0][row], &left[1][row], &right[0][row], &right[1][row]]);
                 for (column, value) in along.iter().enumerate() {
-                    let rounded: [O; LANES] = lanes!(|i| O::round(value[i]));
                     let start = (4 * row + column) * point + to;
-                    O::pack(&rounded, &mut out[start..start + words]);
+                    O::pack(
+                        &O::round_block(rounding, value),
+                        &mut out[start..start + words],
+                    );
                 }
             }
             left = right;
@@ -198,11 +201,17 @@ elementwise! {
     /// # Shapes
     /// - rows: `[4, 2 tiles + 2, 16]` words
     /// - out: `[16, tiles, 16]` words, `point` from one of the sixteen to the next
-    fn pair_tiles<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], point: usize) = pair_tiles_body::<O>;
+    fn pair_tiles<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], point: usize) = rounding pair_tiles_body::<O>;
 }
 
 #[inline(always)]
-fn pair_tiles_body<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], point: usize) {
+fn pair_tiles_body<O: Operand>(
+    rounding: Rounding,
+    rows: &[u32],
+    tiles: usize,
+    out: &mut [u32],
+    point: usize,
+) {
     let rows = blocks(rows);
     let row_len = 2 * tiles + 2;
     let down = |column: usize, part: usize| {
@@ -225,7 +234,7 @@ fn pair_tiles_body<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], poin
             let (first, second) = (along(0), along(1));
             for column in 0..4 {
                 out[(4 * row + column) * point + tile] =
-                    words::<O>(&first[column], &second[column]);
+                    O::words(rounding, &first[column], &second[column]);
             }
         }
         left = right;
@@ -244,11 +253,17 @@ elementwise! {
     /// # Shapes
     /// - rows: `[2, 2 tiles, 16]` words
     /// - out: `[16, tiles, 16]` words, `point` from one of the sixteen to the next
-    fn gradient_tiles<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], point: usize) = gradient_tiles_body::<O>;
+    fn gradient_tiles<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], point: usize) = rounding gradient_tiles_body::<O>;
 }
 
 #[inline(always)]
-fn gradient_tiles_body<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], point: usize) {
+fn gradient_tiles_body<O: Operand>(
+    rounding: Rounding,
+    rows: &[u32],
+    tiles: usize,
+    out: &mut [u32],
+    point: usize,
+) {
     let (top, bottom) = blocks(rows).split_at(2 * tiles);
     let (out, point) = (blocks_mut(out), point / LANES);
     for tile in 0..tiles {
@@ -268,7 +283,7 @@ fn gradient_tiles_body<O: Operand>(rows: &[u32], tiles: usize, out: &mut [u32], 
             let (first, second) = (along(0), along(1));
             for column in 0..4 {
                 out[(4 * row + column) * point + tile] =
-                    words::<O>(&first[column], &second[column]);
+                    O::words(rounding, &first[column], &second[column]);
             }
         }
         block_done();
