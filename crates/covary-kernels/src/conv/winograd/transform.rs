@@ -116,19 +116,22 @@ fn input_tiles_body<O: Operand>(
     let (first, rest) = rows.split_at(row_len);
     let (second, rest) = rest.split_at(row_len);
     let (third, fourth) = rest.split_at(row_len);
+    let rows = [first, second, third, fourth];
     for at in (0..pixel).step_by(words) {
-        let down = |column: usize| {
-            let at = column * pixel + at;
-            let read = |row: &[u32]| O::unpack(&row[at..at + words]);
-            input([&read(first), &read(second), &read(third), &read(fourth)])
-        };
-        let mut left = [down(0), down(1)];
+        let mut left = [
+            pixel_column::<O>(&rows, at),
+            pixel_column::<O>(&rows, at + pixel),
+        ];
         for tile in 0..tiles {
-            let right = [down(2 * tile + 2), down(2 * tile + 3)];
+            let next = (2 * tile + 2) * pixel + at;
+            let right = [
+                pixel_column::<O>(&rows, next),
+                pixel_column::<O>(&rows, next + pixel),
+            ];
             let to = tile * pixel + at;
             for row in 0..4 {
-                let along = input([&left[0][row], &left[1][row], &right[0][row], &right[1][row]]);
-                for (column, value) in along.iter().enumerate() {
+                let points = along(&left, &right, row);
+                for (column, value) in points.iter().enumerate() {
                     let start = (4 * row + column) * point + to;
                     O::pack(
                         &O::round_block(rounding, value),
@@ -140,6 +143,24 @@ fn input_tiles_body<O: Operand>(
             block_done();
         }
     }
+}
+
+/// `Bᵀ d` of the four pixels of a column, words from `at` on.
+#[inline(always)]
+fn pixel_column<O: Operand>(rows: &[&[u32]; 4], at: usize) -> [Lanes; 4] {
+    let words = at..at + LANES / O::PER_WORD;
+    input([
+        &O::unpack(&rows[0][words.clone()]),
+        &O::unpack(&rows[1][words.clone()]),
+        &O::unpack(&rows[2][words.clone()]),
+        &O::unpack(&rows[3][words]),
+    ])
+}
+
+/// A row of `(Bᵀ d) B`, from two and two columns.
+#[inline(always)]
+fn along(left: &[[Lanes; 4]; 2], right: &[[Lanes; 4]; 2], row: usize) -> [Lanes; 4] {
+    input([&left[0][row], &left[1][row], &right[0][row], &right[1][row]])
 }
 
 elementwise! {
@@ -171,8 +192,13 @@ fn output_tiles_body(
             let at = tile * blocks_now + block;
             let mut columns = [[[0.0; LANES]; 2]; 4];
             for (column, down) in columns.iter_mut().enumerate() {
-                let of = |row: usize| &m[(4 * row + column) * point + at];
-                *down = output([of(0), of(1), of(2), of(3)]);
+                let at = column * point + at;
+                *down = output([
+                    &m[at],
+                    &m[at + 4 * point],
+                    &m[at + 8 * point],
+                    &m[at + 12 * point],
+                ]);
             }
             for (row, out) in rows.iter_mut().enumerate() {
                 let along = output([
@@ -214,24 +240,20 @@ fn pair_tiles_body<O: Operand>(
 ) {
     let rows = blocks(rows);
     let row_len = 2 * tiles + 2;
-    let down = |column: usize, part: usize| {
-        let read = |row: usize| parts::<O>(&rows[row * row_len + column], part);
-        input([&read(0), &read(1), &read(2), &read(3)])
-    };
     let (out, point) = (blocks_mut(out), point / LANES);
-    let mut left = [[down(0, 0), down(1, 0)], [down(0, 1), down(1, 1)]];
+    let mut left = [
+        part_columns::<O>(rows, row_len, 0, 0),
+        part_columns::<O>(rows, row_len, 0, 1),
+    ];
     for tile in 0..tiles {
-        let column = 2 * tile + 2;
+        let next = 2 * tile + 2;
         let right = [
-            [down(column, 0), down(column + 1, 0)],
-            [down(column, 1), down(column + 1, 1)],
+            part_columns::<O>(rows, row_len, next, 0),
+            part_columns::<O>(rows, row_len, next, 1),
         ];
         for row in 0..4 {
-            let along = |part: usize| {
-                let ([a, b], [c, d]) = (&left[part], &right[part]);
-                input([&a[row], &b[row], &c[row], &d[row]])
-            };
-            let (first, second) = (along(0), along(1));
+            let first = along(&left[0], &right[0], row);
+            let second = along(&left[1], &right[1], row);
             for column in 0..4 {
                 out[(4 * row + column) * point + tile] =
                     O::words(rounding, &first[column], &second[column]);
@@ -240,6 +262,30 @@ fn pair_tiles_body<O: Operand>(
         left = right;
         block_done();
     }
+}
+
+/// `Bᵀ d` of one image of a word, for two neighbouring columns.
+#[inline(always)]
+fn part_columns<O: Operand>(
+    rows: &[[u32; LANES]],
+    row_len: usize,
+    column: usize,
+    part: usize,
+) -> [[Lanes; 4]; 2] {
+    [
+        input([
+            &parts::<O>(&rows[column], part),
+            &parts::<O>(&rows[row_len + column], part),
+            &parts::<O>(&rows[2 * row_len + column], part),
+            &parts::<O>(&rows[3 * row_len + column], part),
+        ]),
+        input([
+            &parts::<O>(&rows[column + 1], part),
+            &parts::<O>(&rows[row_len + column + 1], part),
+            &parts::<O>(&rows[2 * row_len + column + 1], part),
+            &parts::<O>(&rows[3 * row_len + column + 1], part),
+        ]),
+    ]
 }
 
 #[inline(always)]
@@ -267,20 +313,12 @@ fn gradient_tiles_body<O: Operand>(
     let (top, bottom) = blocks(rows).split_at(2 * tiles);
     let (out, point) = (blocks_mut(out), point / LANES);
     for tile in 0..tiles {
-        let down = |column: usize, part: usize| {
-            let column = 2 * tile + column;
-            gradient([
-                &parts::<O>(&top[column], part),
-                &parts::<O>(&bottom[column], part),
-            ])
-        };
-        let columns = [[down(0, 0), down(1, 0)], [down(0, 1), down(1, 1)]];
+        let (top, bottom) = (&top[2 * tile..][..2], &bottom[2 * tile..][..2]);
+        let first = gradient_columns::<O>(top, bottom, 0);
+        let second = gradient_columns::<O>(top, bottom, 1);
         for row in 0..4 {
-            let along = |part: usize| {
-                let [a, b] = &columns[part];
-                gradient([&a[row], &b[row]])
-            };
-            let (first, second) = (along(0), along(1));
+            let first = gradient([&first[0][row], &first[1][row]]);
+            let second = gradient([&second[0][row], &second[1][row]]);
             for column in 0..4 {
                 out[(4 * row + column) * point + tile] =
                     O::words(rounding, &first[column], &second[column]);
@@ -288,4 +326,17 @@ fn gradient_tiles_body<O: Operand>(
         }
         block_done();
     }
+}
+
+/// `A y` of one image of a word, for the two columns of a tile.
+#[inline(always)]
+fn gradient_columns<O: Operand>(
+    top: &[[u32; LANES]],
+    bottom: &[[u32; LANES]],
+    part: usize,
+) -> [[Lanes; 4]; 2] {
+    [
+        gradient([&parts::<O>(&top[0], part), &parts::<O>(&bottom[0], part)]),
+        gradient([&parts::<O>(&top[1], part), &parts::<O>(&bottom[1], part)]),
+    ]
 }
