@@ -106,7 +106,7 @@ impl<T: Element, O: Operand> Job<'_, T, O> {
         let group = self
             .parts
             .iter()
-            .map(|part| part.layer.group())
+            .map(|part| part.layer.backward_group())
             .min()
             .expect("there is a part");
         for part in &mut self.parts {
@@ -198,7 +198,7 @@ impl<T: Element, O: Operand> Part<'_, T, O> {
     fn weight_gradient(&mut self, isa: Isa, x_pairs: &[u32], dy_pairs: &[u32]) {
         let geometry = &self.layer.geometry;
         let pairs = dy_pairs.len() / self.layer.out_map().len();
-        let outer = if winograd::fits(geometry) {
+        let outer = if winograd::fits_weights(geometry) {
             winograd::outer::<O>
         } else {
             outer::<O>
@@ -207,6 +207,6 @@ impl<T: Element, O: Operand> Part<'_, T, O> {
     }
 
     fn input_gradient(&self, isa: Isa, frames: &[u32], out: &mut [f32], accumulate: bool) {
-        self.layer.backward.run::<O>(isa, frames, out, accumulate);
+        self.layer.backward.run(isa, frames, out, accumulate);
     }
 }

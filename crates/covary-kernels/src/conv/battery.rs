@@ -208,11 +208,14 @@ fn products<T: Element, O: Operand>(
         images * geometry.out_pixels() * geometry.c_out,
     ));
     let mut e = expected(case, &x, &w, &dy);
-    let mut operand = 0.0;
-    if winograd::fits(geometry) {
-        operand = Magnitudes::operand(O::BF16);
+    let [mut by_weights, mut of_weights] = [0.0; 2];
+    if winograd::fits_products::<O>(geometry) {
+        by_weights = Magnitudes::operand(O::BF16);
         Magnitudes::forward(geometry, &w).put(&x, &mut e.y);
         Magnitudes::input_gradient(geometry, &w).put(&dy, &mut e.dx);
+    }
+    if winograd::fits_weights(geometry) {
+        of_weights = Magnitudes::operand(O::BF16);
         put_weight_magnitudes(geometry, &x, &dy, &mut e.dw);
     }
     let mut conv = ConvLayer::<T, O>::new(*geometry);
@@ -227,7 +230,7 @@ fn products<T: Element, O: Operand>(
         &unpad(&y, geometry.c_out),
         &e.y,
         geometry.taps() * geometry.c_in,
-        operand,
+        by_weights,
         storage,
     )?;
 
@@ -264,11 +267,11 @@ fn products<T: Element, O: Operand>(
         &unpad(dx.values(), geometry.c_in),
         &e.dx,
         geometry.taps() * geometry.c_out,
-        operand,
+        by_weights,
         storage,
     )?;
     let pixels = images * geometry.out_pixels();
-    check("dw", &dw, &e.dw, pixels, operand, 0.0)?;
+    check("dw", &dw, &e.dw, pixels, of_weights, 0.0)?;
     is_near("y", &unpad(&y, geometry.c_out), &e.y)?;
     is_near("dx", &unpad(dx.values(), geometry.c_in), &e.dx)?;
     is_near("dw", &dw, &e.dw)

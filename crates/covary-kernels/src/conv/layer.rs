@@ -20,6 +20,8 @@ use crate::passes;
 
 /// Bytes that the frames and outputs of a group may take.
 const GROUP_BYTES: usize = 512 << 10;
+/// Images of a group at most.
+const MOST_IMAGES: usize = 16;
 /// Chunks that a batch's weight gradients are summed in: many where their sums are few, so that threads end together. The most bytes
 /// that all sums may take, and those that more than the fewest chunks may.
 const CHUNKS: [usize; 2] = [8, 32];
@@ -30,9 +32,9 @@ const MANY_CHUNKS_BYTES: usize = 2 << 20;
 #[derive(Debug)]
 pub(crate) struct ConvLayer<T, O> {
     pub(super) geometry: ConvGeometry,
-    forward: Product,
-    pub(super) backward: Product,
-    types: PhantomData<(T, O)>,
+    forward: Product<O>,
+    pub(super) backward: Product<O>,
+    stored: PhantomData<T>,
 }
 
 /// Buffers of one thread, kept between calls.
@@ -61,7 +63,7 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
             geometry,
             forward: Product::new(geometry, Direction::Forward),
             backward: Product::new(geometry, Direction::InputGradient),
-            types: PhantomData,
+            stored: PhantomData,
         }
     }
 
@@ -71,9 +73,9 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
 
     /// Packs `[c_out, c_in, k, k]`; needed once after every change of the weight.
     pub(crate) fn pack(&mut self, isa: Isa, weight: &[f32], backward: bool) {
-        self.forward.pack::<T, O>(isa, weight);
+        self.forward.pack::<T>(isa, weight);
         if backward {
-            self.backward.pack::<T, O>(isa, weight);
+            self.backward.pack::<T>(isa, weight);
         }
     }
 
@@ -87,11 +89,22 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
 
     /// Images that go through together; even, so that bf16 pairs do not cross groups.
     pub(crate) fn group(&self) -> usize {
+        self.images_in(GROUP_BYTES).min(MOST_IMAGES)
+    }
+
+    /// Those of a backward pass: more where the sums of the weight gradient, which every group reads and writes, are larger than
+    /// the cache anyway.
+    pub(super) fn backward_group(&self) -> usize {
+        let bytes = GROUP_BYTES.max(4 * self.sums_len() / 2);
+        self.images_in(bytes).min(2 * MOST_IMAGES)
+    }
+
+    fn images_in(&self, available: usize) -> usize {
         let (input, output) = (self.in_map(), self.out_map());
         let bytes = 4
             * (input.frame_len().max(output.frame_len()) / O::PER_WORD
                 + input.len().max(output.len()));
-        (GROUP_BYTES / bytes).clamp(2, 16) & !1
+        (available / bytes).max(2) & !1
     }
 
     /// Images of a chunk of weight gradients.
@@ -104,7 +117,7 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
 
     /// Numbers of a chunk's sums of weight gradients: for each tap, or for each point where they go by tiles.
     pub(super) fn sums_len(&self) -> usize {
-        let points = if winograd::fits(&self.geometry) {
+        let points = if winograd::fits_weights(&self.geometry) {
             winograd::POINTS
         } else {
             self.geometry.taps()
@@ -161,7 +174,7 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
     /// - frames: `[images, frame]` words
     /// - out: `[images, out_height, out_width, padded c_out]`
     pub(crate) fn products(&self, isa: Isa, frames: &[u32], out: &mut [f32]) {
-        self.forward.run::<O>(isa, frames, out, false);
+        self.forward.run(isa, frames, out, false);
     }
 
     /// Adds the summed weight gradient of a backward pass to `[c_out, c_in, k, k]`.
@@ -195,7 +208,7 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
                 total.iter_mut().zip(part).for_each(|(t, part)| *t += part);
             }
         }
-        if winograd::fits(&self.geometry) {
+        if winograd::fits_weights(&self.geometry) {
             return winograd::weight_taps(&total);
         }
         *total.first_chunk().expect("a kernel has at most nine taps")

@@ -1,6 +1,8 @@
 //! Products with the weights over the frames of some images: the forward product and the input gradient, by walks over the taps or by
 //! tiles.
 
+use std::marker::PhantomData;
+
 use super::geometry::{ConvGeometry, Walk};
 use super::operand::Operand;
 use super::panel::{Direction, Panel};
@@ -27,11 +29,12 @@ pub(super) struct Extent {
 
 /// The product of one direction, with its packed weights.
 #[derive(Debug)]
-pub(super) struct Product {
+pub(super) struct Product<O> {
     geometry: ConvGeometry,
     direction: Direction,
     extent: Extent,
     way: Way,
+    operand: PhantomData<O>,
 }
 
 #[derive(Debug)]
@@ -40,13 +43,13 @@ enum Way {
     Tiles(Tiles),
 }
 
-impl Product {
+impl<O: Operand> Product<O> {
     pub(super) fn new(geometry: ConvGeometry, direction: Direction) -> Self {
         let walks = match direction {
             Direction::Forward => vec![geometry.forward_walk()],
             Direction::InputGradient => geometry.input_gradient_walks(),
         };
-        let way = if winograd::fits(&geometry) {
+        let way = if winograd::fits_products::<O>(&geometry) {
             Way::Tiles(Tiles::new(geometry))
         } else {
             let walks = walks.into_iter();
@@ -57,11 +60,12 @@ impl Product {
             direction,
             extent: Extent::new(&geometry, direction),
             way,
+            operand: PhantomData,
         }
     }
 
     /// Packs a weight `[c_out, c_in, k, k]`, rounded to `T` first.
-    pub(super) fn pack<T: Element, O: Operand>(&mut self, isa: Isa, weight: &[f32]) {
+    pub(super) fn pack<T: Element>(&mut self, isa: Isa, weight: &[f32]) {
         match &mut self.way {
             Way::Walks(walks) => {
                 for (walk, panel) in walks {
@@ -77,13 +81,7 @@ impl Product {
     /// # Shapes
     /// - frames: `[images, frame]` numbers of operand O, as words
     /// - out: `[images, out_pixels, out_channels]` f32
-    pub(super) fn run<O: Operand>(
-        &self,
-        isa: Isa,
-        frames: &[u32],
-        out: &mut [f32],
-        accumulate: bool,
-    ) {
+    pub(super) fn run(&self, isa: Isa, frames: &[u32], out: &mut [f32], accumulate: bool) {
         match &self.way {
             Way::Walks(walks) => walk::<O>(isa, walks, &self.extent, frames, out, accumulate),
             Way::Tiles(tiles) => tiles.run::<O>(isa, &self.extent, frames, out, accumulate),

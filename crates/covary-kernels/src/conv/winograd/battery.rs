@@ -26,7 +26,17 @@ const A: [[f64; 4]; 2] = [[1.0, 1.0, 1.0, 0.0], [0.0, 1.0, 1.0, 1.0]];
 
 /// Convolutions that go by tiles.
 pub(in crate::conv) fn tile_geometries() -> impl Strategy<Value = ConvGeometry> {
-    let channels = || prop_oneof![Just(32), Just(33), Just(48), Just(64), Just(80)];
+    let channels = || {
+        prop_oneof![
+            Just(16),
+            Just(20),
+            Just(32),
+            Just(33),
+            Just(48),
+            Just(64),
+            Just(80)
+        ]
+    };
     (1_usize..6, 1_usize..9, channels(), channels()).prop_map(|(rows, columns, c_in, c_out)| {
         ConvGeometry {
             height: 2 * rows,

@@ -27,20 +27,32 @@ use transform::{input_tiles, output_tiles};
 pub(super) use outer::outer;
 pub(super) use transform::{POINTS, weight_taps};
 
-/// Channels from which on tiles are faster than walks, on both sides.
-const CHANNELS: usize = 32;
+/// Channels from which on tiles are faster than walks, on both sides: of bf16 a register multiplies twice as many, which leaves less
+/// to save.
+const CHANNELS: usize = 16;
+const CHANNELS_BF16: usize = 32;
 /// Bytes that what a batch of tiles is transformed to may take: about half of a core's second cache.
 const NEAR: usize = 512 << 10;
 /// Tiles of a batch at least, so that weights and their sums are seldom read.
 const TILES: usize = 16;
 
 /// Whether a convolution's products with its weights go by tiles.
-pub(super) fn fits(geometry: &ConvGeometry) -> bool {
+pub(super) fn fits_products<O: Operand>(geometry: &ConvGeometry) -> bool {
+    let channels = if O::BF16 { CHANNELS_BF16 } else { CHANNELS };
+    fits(geometry, channels)
+}
+
+/// Whether its weight gradients do.
+pub(super) fn fits_weights(geometry: &ConvGeometry) -> bool {
+    fits(geometry, CHANNELS)
+}
+
+fn fits(geometry: &ConvGeometry, channels: usize) -> bool {
     geometry.kernel == 3
         && geometry.stride == 1
         && geometry.height.is_multiple_of(2)
         && geometry.width.is_multiple_of(2)
-        && geometry.c_in.min(geometry.c_out) >= CHANNELS
+        && geometry.c_in.min(geometry.c_out) >= channels
 }
 
 /// The product of one direction with its transformed weights.
