@@ -41,7 +41,9 @@ pub(in crate::conv) fn outer<O: Operand>(
     let (inputs, outputs) = (padded(geometry.c_in), padded(geometry.c_out));
     let (tile_rows, columns) = (geometry.height / 2, geometry.width / 2);
     let rows = images * tile_rows;
-    let batch = near(inputs + outputs, columns);
+    // Sums that no cache holds are read and written once a batch: batches take a share of their size.
+    let tiles = sums.len() / (4 * POINTS * (inputs + outputs));
+    let batch = near(inputs + outputs, columns).max(tiles / columns);
     SCRATCH.with_borrow_mut(|scratch| {
         for first in (0..rows).step_by(batch) {
             let batch = Batch {
