@@ -3,6 +3,7 @@
 //! What is kept for the backward pass is the raw output of the convolution and the statistics it was normalised by.
 
 use crate::Isa;
+use crate::buffer::Buffer;
 use crate::conv::backward::Branch;
 use crate::conv::gradient::Back;
 use crate::conv::layer::ConvLayer;
@@ -48,7 +49,7 @@ pub(crate) struct ConvNormScratch {
     /// `[images, 2, channels]`: moments forward, gradient sums backward.
     pub(crate) per_image: Vec<f32>,
     pub(crate) coefficients: GradientCoefficients,
-    pub(crate) weight_sums: Vec<f32>,
+    pub(crate) weight_sums: Buffer<f32>,
 }
 
 /// Splits `len` numbers off the front of a slice that is taken apart in order.

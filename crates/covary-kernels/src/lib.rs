@@ -16,6 +16,7 @@
 #![expect(unsafe_code, reason = "SIMD kernels")]
 
 mod block;
+mod buffer;
 mod conv;
 mod conv_norm;
 mod dense_norm;

@@ -4,18 +4,16 @@
 use rayon::prelude::*;
 
 use crate::Isa;
-use crate::conv::layer::sized;
+use crate::buffer::Buffer;
 use crate::conv_norm::ConvNormTape;
 use crate::element::{Element, padded};
 use crate::passes::{self, Relu};
 
-/// The gradient of a ReLU's input. Layers of all sizes share the buffers, which stay as long as the largest needs: growing again would
-/// clear what is written anyway.
+/// The gradient of a ReLU's input, in buffers that layers share.
 #[derive(Debug, Default)]
 pub struct ReluGradient<T> {
-    values: Vec<T>,
-    sums: Vec<f32>,
-    lens: [usize; 2],
+    values: Buffer<T>,
+    sums: Buffer<f32>,
 }
 
 /// The BatchNorm before a ReLU: its input, and the mean it was normalised by.
@@ -37,12 +35,12 @@ impl<'a, T> Below<'a, T> {
 impl<T: Element> ReluGradient<T> {
     /// `[images, pixels, padded channels]`.
     pub(crate) fn values(&self) -> &[T] {
-        &self.values[..self.lens[0]]
+        &self.values
     }
 
     /// `Σ g` and `Σ g (y - mean)`, `[images, 2, padded channels]`.
     pub(crate) fn sums(&self) -> &[f32] {
-        &self.sums[..self.lens[1]]
+        &self.sums
     }
 
     /// Room for the gradient of a ReLU behind `below`.
@@ -54,14 +52,13 @@ impl<T: Element> ReluGradient<T> {
         pixels: usize,
     ) -> ThroughRelu<'a, T> {
         let Below { y, mean } = below;
-        self.lens = [y.len(), y.len() / pixels * 2];
         ThroughRelu {
             shortcut,
             relu,
             y,
             mean,
-            store: sized(&mut self.values, self.lens[0]),
-            sums: sized(&mut self.sums, self.lens[1]),
+            store: self.values.room(y.len()),
+            sums: self.sums.room(y.len() / pixels * 2),
         }
     }
 

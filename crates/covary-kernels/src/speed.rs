@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use half::bf16;
 
+use crate::buffer::Buffer;
 use crate::conv::Operand;
 use crate::conv::backward::{Branch, backward};
 use crate::conv::gradient::Back;
@@ -66,7 +67,7 @@ fn convolution<T: Element, O: Operand>(
     let forward = best(|| layer.forward(isa, &x, None, &mut y, &mut moments));
 
     let (zeros, ones) = (vec![0.0; c_out], vec![1.0; c_out]);
-    let (mut sums, mut dx) = (Vec::new(), ReluGradient::default());
+    let (mut sums, mut dx) = (Buffer::default(), ReluGradient::default());
     let (flat, up) = (vec![0.0; c_in], vec![1.0; c_in]);
     let mut back = |through: Option<ThroughRelu<'_, T>>| {
         let branch = Branch {

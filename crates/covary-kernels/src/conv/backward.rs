@@ -11,6 +11,7 @@ use super::operand::Operand;
 use super::outer::outer;
 use super::winograd;
 use crate::Isa;
+use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::frame::{Affine, Map, load_pair};
 use crate::relu_gradient::ThroughRelu;
@@ -21,7 +22,7 @@ pub(crate) struct Branch<'a, T, O> {
     pub(crate) gradient: &'a [T],
     pub(crate) y: &'a [T],
     pub(crate) back: Back<'a>,
-    pub(crate) sums: &'a mut Vec<f32>,
+    pub(crate) sums: &'a mut Buffer<f32>,
 }
 
 /// The backward pass of convolutions that read the same input: weight gradients into each branch's sums, the input gradient through
@@ -61,9 +62,9 @@ pub(crate) fn backward<T: Element, O: Operand>(
         .collect();
     for branch in branches {
         let len = branch.layer.sums_len();
-        branch.sums.resize(chunks * len, 0.0);
+        let sums = branch.sums.room(chunks * len);
         let output = branch.layer.out_map().len();
-        for (job, sums) in jobs.iter_mut().zip(branch.sums.chunks_exact_mut(len)) {
+        for (job, sums) in jobs.iter_mut().zip(sums.chunks_exact_mut(len)) {
             let span = job.range.start * output..job.range.end * output;
             job.parts.push(Part {
                 layer: branch.layer,
@@ -109,9 +110,6 @@ impl<T: Element, O: Operand> Job<'_, T, O> {
             .map(|part| part.layer.backward_group())
             .min()
             .expect("there is a part");
-        for part in &mut self.parts {
-            part.sums.fill(0.0);
-        }
         let images = self.range.len();
         for start in (0..images).step_by(group) {
             let now = group.min(images - start);
@@ -131,7 +129,7 @@ impl<T: Element, O: Operand> Job<'_, T, O> {
                     &mut scratch.gradient_pairs,
                     &mut scratch.frames,
                 );
-                part.weight_gradient(isa, pairs, gradient_pairs);
+                part.weight_gradient(isa, pairs, gradient_pairs, start > 0);
                 if wanted {
                     part.input_gradient(isa, frames, out, index > 0);
                 }
@@ -195,7 +193,7 @@ impl<T: Element, O: Operand> Part<'_, T, O> {
         (pairs, frames)
     }
 
-    fn weight_gradient(&mut self, isa: Isa, x_pairs: &[u32], dy_pairs: &[u32]) {
+    fn weight_gradient(&mut self, isa: Isa, x_pairs: &[u32], dy_pairs: &[u32], accumulate: bool) {
         let geometry = &self.layer.geometry;
         let pairs = dy_pairs.len() / self.layer.out_map().len();
         let outer = if winograd::fits_weights(geometry) {
@@ -203,7 +201,9 @@ impl<T: Element, O: Operand> Part<'_, T, O> {
         } else {
             outer::<O>
         };
-        outer(isa, geometry, pairs, x_pairs, dy_pairs, self.sums);
+        outer(
+            isa, geometry, pairs, x_pairs, dy_pairs, self.sums, accumulate,
+        );
     }
 
     fn input_gradient(&self, isa: Isa, frames: &[u32], out: &mut [f32], accumulate: bool) {

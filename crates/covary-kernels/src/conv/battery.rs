@@ -16,6 +16,7 @@ use super::reference::visit_products;
 use super::winograd::battery::{Magnitudes, put_weight_magnitudes, tile_geometries};
 use super::{ConvGeometry, Operand, winograd};
 use crate::Isa;
+use crate::buffer::Buffer;
 use crate::element::{Element, padded};
 use crate::frame::Affine;
 use crate::passes::Relu;
@@ -243,7 +244,9 @@ fn products<T: Element, O: Operand>(
         slope: &zeros,
     };
     let dy_stored = pad::<T>(&dy, geometry.c_out);
-    let (mut sums, mut dx) = (Vec::new(), ReluGradient::default());
+    // What an earlier layer left in the buffer must not come through.
+    let (mut sums, mut dx) = (Buffer::default(), ReluGradient::default());
+    sums.room(1 << 17).fill(f32::NAN);
     let width = padded(geometry.c_in);
     let vectors = (vec![0.0; width], vec![1.0; width]);
     let branch = Branch {
@@ -348,7 +351,7 @@ fn thread_counts_do_not_change_a_bit() {
                 offset: &zeros,
                 slope: &zeros,
             };
-            let (mut sums, mut dx) = (Vec::new(), ReluGradient::default());
+            let (mut sums, mut dx) = (Buffer::default(), ReluGradient::default());
             let width = padded(geometry.c_in);
             let vectors = (vec![0.0; width], vec![1.0; width]);
             let branch = Branch {

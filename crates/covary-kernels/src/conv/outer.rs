@@ -37,7 +37,7 @@ impl Pixels<'_> {
     }
 }
 
-/// Adds the weight gradient of some images to `sums`.
+/// Puts the weight gradient of some images into `sums`, or adds it.
 ///
 /// # Shapes
 /// - x: `[images / PER_WORD, padded c_in / 16, height + 2, width + 2, 16]` words, images paired for bf16
@@ -50,6 +50,7 @@ pub(crate) fn outer<O: Operand>(
     x: &[u32],
     dy: &[u32],
     sums: &mut [f32],
+    accumulate: bool,
 ) {
     let (c_in, c_out) = (padded(geometry.c_in), padded(geometry.c_out));
     let frame_width = geometry.width + 2;
@@ -68,6 +69,7 @@ pub(crate) fn outer<O: Operand>(
         across: 1,
         sums_tap: c_in * c_out,
         sums_row: c_out,
+        accumulate,
     };
     // Words from a tap's pixels and numbers from its sums on.
     let walk = geometry.forward_walk();
@@ -112,6 +114,7 @@ fn channel_block<O: Operand>(
             let part = Pixels {
                 images: part.images.min(all.images - image),
                 rows: part.rows.min(all.rows - row),
+                accumulate: all.accumulate || image > 0 || row > 0,
                 ..part
             };
             let x = image * all.x_image + row * all.x_row;

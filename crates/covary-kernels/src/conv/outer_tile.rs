@@ -31,6 +31,8 @@ pub(super) struct Pixels<'a> {
     pub(super) sums_tap: usize,
     /// From the sums of one input channel to the next.
     pub(super) sums_row: usize,
+    /// Adds to the sums instead of replacing them.
+    pub(super) accumulate: bool,
 }
 
 impl Pixels<'_> {
@@ -45,7 +47,7 @@ impl Pixels<'_> {
     }
 }
 
-/// Adds the walk's sums to `sums`.
+/// Puts the walk's sums into `sums`, or adds them.
 pub(super) fn tile<O: Operand>(
     isa: Isa,
     pixels: &Pixels<'_>,
@@ -138,7 +140,9 @@ mod plain {
                 }
                 for (q, acc) in acc.iter().enumerate() {
                     let target = &mut sums[(ci + q) * pixels.sums_row + b * LANES..][..LANES];
-                    target.iter_mut().zip(acc).for_each(|(t, sum)| *t += sum);
+                    for (t, sum) in target.iter_mut().zip(acc) {
+                        *t = if pixels.accumulate { *t + sum } else { *sum };
+                    }
                 }
             }
         }
@@ -227,7 +231,11 @@ mod avx512 {
                             unsafe {
                                 let at = k * pixels.sums_tap + p * pixels.sums_row + b * LANES;
                                 let target = sums.add(at);
-                                let sum = _mm512_add_ps(sum, _mm512_loadu_ps(target));
+                                let sum = if pixels.accumulate {
+                                    _mm512_add_ps(sum, _mm512_loadu_ps(target))
+                                } else {
+                                    sum
+                                };
                                 _mm512_storeu_ps(target, sum);
                             }
                         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::objective::WeightedTerm;
+use super::weighted::WeightedTerm;
 use super::{Collapse, Invariances, Objective, Scope};
 use crate::method::{Directions, Normalise, StopGradient};
 

@@ -12,6 +12,7 @@ mod normalise;
 mod objective;
 mod term;
 mod terms;
+mod weighted;
 
 pub use check::{CheckOptions, CheckReport, CheckVerdict, Course, Start, check};
 pub use difference::difference;

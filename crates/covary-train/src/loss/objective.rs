@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::Device;
 use rayon::prelude::*;
 
 use super::normalise::Normalised;
-use super::{LossError, Scope, Term};
+use super::weighted::{Inputs, WeightedTerm, Wiring};
+use super::{LossError, Scope};
 use crate::method::{
-    BranchConfig, Directions, MethodConfig, Normalise, PredictorKind, StopGradient, TargetKind,
-    WeightSchedule,
+    BranchConfig, MethodConfig, Normalise, PredictorKind, StopGradient, TargetKind,
 };
 
 /// Numbers that a thread goes through at a time.
@@ -83,20 +83,6 @@ pub struct Evaluation {
     pub term_gradients: Vec<OutputGradients>,
 }
 
-/// A term and its place in the loss.
-#[derive(Debug)]
-pub(super) struct WeightedTerm {
-    pub(super) name: String,
-    /// γ of a variance hinge.
-    pub(super) hinge: Option<f64>,
-    pub(super) weight: f64,
-    pub(super) schedule: Option<WeightSchedule>,
-    /// The argument that lets no gradient through.
-    pub(super) stopped: Option<usize>,
-    /// One for each direction, as each keeps a state of its own; a single one for terms over the views.
-    pub(super) directions: Vec<Box<dyn Term>>,
-}
-
 /// A loss, with what its terms keep between steps.
 #[derive(Debug)]
 pub struct Objective {
@@ -106,22 +92,6 @@ pub struct Objective {
     pub(super) normalise: Normalise,
     pub(super) terms: Vec<WeightedTerm>,
     device: Device,
-}
-
-/// Outputs of the branches as the terms see them, normalised, outside of any graph.
-struct Inputs {
-    n: usize,
-    d: usize,
-    embedding: [Option<Normalised>; 2],
-    prediction: [Option<Normalised>; 2],
-    target: [Option<Normalised>; 2],
-}
-
-/// The leaves of one term's graph.
-struct Leaves {
-    embedding: [Option<Tensor<2>>; 2],
-    prediction: [Option<Tensor<2>>; 2],
-    target: [Option<Tensor<2>>; 2],
 }
 
 impl Objective {
@@ -209,8 +179,16 @@ impl Objective {
             gradients: OutputGradients::default(),
             term_gradients: Vec::with_capacity(self.terms.len()),
         };
-        for index in 0..self.terms.len() {
-            let (value, gradients) = self.evaluate_term(index, &inputs, progress)?;
+        let wiring = self.wiring();
+        let device = &self.device;
+        // Each term has a graph of its own, most of which is worked through by one thread.
+        let found: Vec<_> = self
+            .terms
+            .par_iter_mut()
+            .map(|term| term.gradients(wiring, &inputs, progress, device))
+            .collect();
+        for found in found {
+            let (value, gradients) = found?;
             evaluation.total += value.weighted;
             evaluation.terms.push(value);
             evaluation.gradients.add(&gradients);
@@ -219,47 +197,13 @@ impl Objective {
         Ok(evaluation)
     }
 
-    /// A term with a graph of its own.
-    fn evaluate_term(
-        &mut self,
-        index: usize,
-        inputs: &Inputs,
-        progress: f64,
-    ) -> Result<(TermValue, OutputGradients), LossError> {
-        let weight = self.terms[index].weight_at(progress);
-        let leaves = inputs.leaves(weight != 0.0, &self.device);
-        let pairs = self.pairs(&leaves);
-        let online: Vec<_> = leaves.embedding.iter().flatten().cloned().collect();
-        let how = self.branches.directions;
-        let term = &mut self.terms[index];
-        term.check_state(inputs.d)?;
-        let tensor = term.evaluate(&online, &pairs, how);
-        let value = f64::from(scalar(tensor.clone()));
-        let not_finite = |value| LossError::NotFinite {
-            term: term.name.clone(),
-            value,
-        };
-        if !value.is_finite() {
-            return Err(not_finite(value));
+    fn wiring(&self) -> Wiring {
+        Wiring {
+            symmetric: self.branches.symmetric,
+            directions: self.branches.directions,
+            has_predictor: self.has_predictor,
+            has_target: self.has_target,
         }
-        let mut gradients = OutputGradients::default();
-        if tensor.is_tracked() && weight != 0.0 {
-            let mut found = (tensor * weight as f32).backward();
-            gradients = OutputGradients {
-                embedding: input_gradients(&inputs.embedding, leaves.embedding, &mut found),
-                prediction: input_gradients(&inputs.prediction, leaves.prediction, &mut found),
-            };
-            if let Some(bad) = gradients.not_finite() {
-                return Err(not_finite(bad));
-            }
-        }
-        let value = TermValue {
-            name: term.name.clone(),
-            value,
-            weight,
-            weighted: weight * value,
-        };
-        Ok((value, gradients))
     }
 
     fn inputs(&self, outputs: &BranchOutputs<'_>) -> Result<Inputs, LossError> {
@@ -290,23 +234,6 @@ impl Objective {
             prediction: both("prediction", needs.prediction, outputs.prediction)?,
             target: both("target", needs.target, outputs.target)?,
         })
-    }
-
-    /// `[x, y]` of each direction.
-    fn pairs(&self, leaves: &Leaves) -> Vec<[Tensor<2>; 2]> {
-        let x = if self.has_predictor {
-            &leaves.prediction
-        } else {
-            &leaves.embedding
-        };
-        let y = if self.has_target {
-            &leaves.target
-        } else {
-            &leaves.embedding
-        };
-        let direction = |from: usize| Some([x[from].clone()?, y[1 - from].clone()?]);
-        let both = if self.branches.symmetric { 2 } else { 1 };
-        (0..both).filter_map(direction).collect()
     }
 
     /// γ of the first weighted variance hinge.
@@ -354,92 +281,6 @@ impl Objective {
     }
 }
 
-impl WeightedTerm {
-    /// Its weight when `progress` of all steps are taken.
-    fn weight_at(&self, progress: f64) -> f64 {
-        self.schedule.map_or(self.weight, |schedule| {
-            schedule.weight(self.weight, progress)
-        })
-    }
-
-    /// Its value on the online embeddings or on the pairs of the directions.
-    fn evaluate(
-        &mut self,
-        online: &[Tensor<2>],
-        pairs: &[[Tensor<2>; 2]],
-        how: Directions,
-    ) -> Tensor<1> {
-        let stopped = self.stopped;
-        let arguments = |z: &[Tensor<2>]| -> Vec<Tensor<2>> {
-            let stop = |(index, z): (usize, &Tensor<2>)| {
-                if stopped == Some(index) {
-                    z.clone().detach()
-                } else {
-                    z.clone()
-                }
-            };
-            z.iter().enumerate().map(stop).collect()
-        };
-        if self.directions[0].scope() == Scope::Views {
-            return self.directions[0].evaluate(&arguments(online));
-        }
-        let values = self.directions.iter_mut().zip(pairs);
-        let sum = values
-            .map(|(direction, pair)| direction.evaluate(&arguments(pair)))
-            .reduce(|a, b| a + b)
-            .expect("there is a direction");
-        match how {
-            Directions::Mean => sum / pairs.len() as f32,
-            Directions::Sum => sum,
-        }
-    }
-
-    fn check_state(&self, d: usize) -> Result<(), LossError> {
-        let mut directions = self.directions.iter();
-        directions
-            .try_for_each(|direction| direction.check_state(d))
-            .map_err(|reason| LossError::State(format!("{}: {reason}", self.name)))
-    }
-}
-
-impl Inputs {
-    /// Leaves of a graph, of the online outputs with gradients where `tracked`.
-    fn leaves(&self, tracked: bool, device: &Device) -> Leaves {
-        let shape = [self.n, self.d];
-        let leaf = |input: &Option<Normalised>, tracked: bool| {
-            let data = TensorData::new(input.as_ref()?.values().to_vec(), shape);
-            let tensor = Tensor::<2>::from_data(data, device);
-            Some(if tracked {
-                tensor.require_grad()
-            } else {
-                tensor
-            })
-        };
-        let both = |inputs: &[Option<Normalised>; 2], tracked| {
-            [leaf(&inputs[0], tracked), leaf(&inputs[1], tracked)]
-        };
-        Leaves {
-            embedding: both(&self.embedding, tracked),
-            prediction: both(&self.prediction, tracked),
-            target: both(&self.target, false),
-        }
-    }
-}
-
-/// Gradients of what came in from those of the leaves.
-fn input_gradients(
-    inputs: &[Option<Normalised>; 2],
-    leaves: [Option<Tensor<2>>; 2],
-    found: &mut Gradients,
-) -> [Option<Vec<f32>>; 2] {
-    let [a, b] = leaves;
-    let mut one = |input: &Option<Normalised>, leaf: Option<Tensor<2>>| {
-        let gradient = numbers(leaf?.grad_remove(found)?);
-        Some(input.as_ref()?.backward(gradient))
-    };
-    [one(&inputs[0], a), one(&inputs[1], b)]
-}
-
 impl OutputGradients {
     fn each(&self) -> impl Iterator<Item = &Option<Vec<f32>>> {
         self.embedding.iter().chain(&self.prediction)
@@ -463,7 +304,7 @@ impl OutputGradients {
         }
     }
 
-    fn not_finite(&self) -> Option<f64> {
+    pub(super) fn not_finite(&self) -> Option<f64> {
         // Counted, as a search that may stop at any number is not vectorised.
         let has_bad = |chunk: &&[f32]| chunk.iter().filter(|g| !g.is_finite()).count() > 0;
         let chunk = self
@@ -472,18 +313,4 @@ impl OutputGradients {
             .find_map(|values| values.par_chunks(CHUNK).find_first(has_bad))?;
         chunk.iter().find(|g| !g.is_finite()).map(|g| f64::from(*g))
     }
-}
-
-fn scalar(value: Tensor<1>) -> f32 {
-    value
-        .into_data()
-        .try_to_vec::<f32>()
-        .expect("losses are f32")[0]
-}
-
-fn numbers(tensor: Tensor<2>) -> Vec<f32> {
-    tensor
-        .into_data()
-        .try_into_vec::<f32>()
-        .expect("losses are f32")
 }

@@ -24,7 +24,7 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Adds the weight gradient of some images to `sums`, before its last transform.
+/// Puts the weight gradient of some images into `sums`, or adds it, before its last transform.
 ///
 /// # Shapes
 /// - x: `[images / PER_WORD, padded c_in / 16, height + 2, width + 2, 16]` words, images paired for bf16
@@ -37,6 +37,7 @@ pub(in crate::conv) fn outer<O: Operand>(
     x: &[u32],
     dy: &[u32],
     sums: &mut [f32],
+    accumulate: bool,
 ) {
     let (inputs, outputs) = (padded(geometry.c_in), padded(geometry.c_out));
     let (tile_rows, columns) = (geometry.height / 2, geometry.width / 2);
@@ -53,7 +54,7 @@ pub(in crate::conv) fn outer<O: Operand>(
             };
             batch.transform_inputs::<O>(isa, x, &mut scratch.inputs);
             batch.transform_gradients::<O>(isa, dy, &mut scratch.gradients);
-            batch.sum::<O>(isa, scratch, sums);
+            batch.sum::<O>(isa, scratch, sums, accumulate || first > 0);
         }
     });
 }
@@ -133,7 +134,7 @@ impl Batch<'_> {
         }
     }
 
-    fn sum<O: Operand>(&self, isa: Isa, scratch: &Scratch, sums: &mut [f32]) {
+    fn sum<O: Operand>(&self, isa: Isa, scratch: &Scratch, sums: &mut [f32], accumulate: bool) {
         let ConvGeometry { c_in, c_out, .. } = *self.geometry;
         let inputs = scratch.inputs.chunks(self.point(c_in));
         let gradients = scratch.gradients.chunks(self.point(c_out));
@@ -158,6 +159,7 @@ impl Batch<'_> {
                         across: 1,
                         sums_tap: 0,
                         sums_row: padded(c_out),
+                        accumulate,
                     };
                     let sums = &mut sums[ci * padded(c_out) + block * LANES..];
                     tile::<O>(isa, &pixels, p, now, sums);
