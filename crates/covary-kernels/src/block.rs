@@ -294,7 +294,7 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         let affine = Some(tape.first.affine());
         backward(isa, &tape.first.y, affine, &mut [branch], Some(through));
         self.second
-            .add_weight_gradient(&scratch.second, second_gradients);
+            .add_weight_gradient(&mut scratch.second, second_gradients);
 
         self.first.coefficients(
             hidden.sums(),
@@ -332,9 +332,9 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         }
         backward(isa, x, None, &mut branches, Some(through));
         if let Some(unit) = &self.projection {
-            unit.add_weight_gradient(&scratch.projection, rest);
+            unit.add_weight_gradient(&mut scratch.projection, rest);
         }
         self.first
-            .add_weight_gradient(&scratch.first, first_gradients);
+            .add_weight_gradient(&mut scratch.first, first_gradients);
     }
 }

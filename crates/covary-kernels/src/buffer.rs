@@ -16,6 +16,11 @@ impl<N: Copy + Default> Buffer<N> {
         self.len = len;
         &mut self.values[..len]
     }
+
+    /// The numbers that were asked for last.
+    pub(crate) fn last(&mut self) -> &mut [N] {
+        &mut self.values[..self.len]
+    }
 }
 
 impl<N> std::ops::Deref for Buffer<N> {

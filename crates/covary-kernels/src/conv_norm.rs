@@ -187,9 +187,9 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
         }
     }
 
-    pub(crate) fn add_weight_gradient(&self, scratch: &ConvNormScratch, gradients: &mut [f32]) {
+    pub(crate) fn add_weight_gradient(&self, scratch: &mut ConvNormScratch, gradients: &mut [f32]) {
         self.layer.add_weight_gradient(
-            &scratch.weight_sums,
+            scratch.weight_sums.last(),
             &mut gradients[..self.geometry().weight_len()],
         );
     }

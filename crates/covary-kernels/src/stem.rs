@@ -135,7 +135,7 @@ impl<T: Element, O: Operand> Stem<T, O> {
             .unit
             .branch(gradient.values(), &tape.unit, &mut scratch.unit);
         backward(self.isa, &tape.images, None, &mut [branch], None);
-        self.unit.add_weight_gradient(&scratch.unit, gradients);
+        self.unit.add_weight_gradient(&mut scratch.unit, gradients);
     }
 }
 

@@ -177,8 +177,11 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
         self.forward.run(isa, frames, out, false);
     }
 
-    /// Adds the summed weight gradient of a backward pass to `[c_out, c_in, k, k]`.
-    pub(crate) fn add_weight_gradient(&self, sums: &[f32], gradient: &mut [f32]) {
+    /// Adds the summed weight gradient of a backward pass to `[c_out, c_in, k, k]`. The sums of the first chunk become those of all.
+    pub(crate) fn add_weight_gradient(&self, sums: &mut [f32], gradient: &mut [f32]) {
+        let (total, chunks) = sums.split_at_mut(self.sums_len());
+        add_chunks(total, chunks);
+        let total = &*total;
         let (taps, c_in) = (self.geometry.taps(), self.geometry.c_in);
         gradient
             .par_chunks_mut(LANES * c_in * taps)
@@ -186,7 +189,7 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
             .for_each(|(block, gradient)| {
                 for ci in 0..c_in {
                     let at = ci * padded(self.geometry.c_out) + block * LANES;
-                    let total = self.total(sums, at);
+                    let total = self.taps_of(total, at);
                     // Taps lie side by side in what is written.
                     for (lane, gradient) in gradient.chunks_exact_mut(c_in * taps).enumerate() {
                         let gradient = &mut gradient[ci * taps..][..taps];
@@ -198,19 +201,32 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
             });
     }
 
-    /// The sums of all chunks from one number on, a block of each tap.
-    fn total(&self, sums: &[f32], at: usize) -> [Lanes; 9] {
+    /// The weight gradient of a block of each tap, from one number of the sums on.
+    fn taps_of(&self, sums: &[f32], at: usize) -> [Lanes; 9] {
         let tap = padded(self.geometry.c_in) * padded(self.geometry.c_out);
-        let mut total = [[0.0; LANES]; winograd::POINTS];
-        for chunk in sums.chunks_exact(self.sums_len()) {
-            for (total, part) in total.iter_mut().zip(chunk.chunks_exact(tap)) {
-                let part = &part[at..at + LANES];
-                total.iter_mut().zip(part).for_each(|(t, part)| *t += part);
-            }
+        let mut points = [[0.0; LANES]; winograd::POINTS];
+        for (point, sums) in points.iter_mut().zip(sums.chunks_exact(tap)) {
+            point.copy_from_slice(&sums[at..at + LANES]);
         }
         if winograd::fits_weights(&self.geometry) {
-            return winograd::weight_taps(&total);
+            return winograd::weight_taps(&points);
         }
-        *total.first_chunk().expect("a kernel has at most nine taps")
+        *points
+            .first_chunk()
+            .expect("a kernel has at most nine taps")
     }
+}
+
+/// Adds the chunks, each as long as the total, in order.
+fn add_chunks(total: &mut [f32], chunks: &[f32]) {
+    /// Numbers that a thread adds at a time.
+    const PART: usize = 4096;
+    let len = total.len();
+    let parts = total.par_chunks_mut(PART).enumerate();
+    parts.for_each(|(part, total)| {
+        for chunk in chunks.chunks_exact(len) {
+            let values = &chunk[part * PART..][..total.len()];
+            total.iter_mut().zip(values).for_each(|(t, v)| *t += v);
+        }
+    });
 }
