@@ -101,7 +101,7 @@ fn load_frame_body<T: Element, O: Operand>(
         let inside = &mut frame[map.row_inside(row, pixel)];
         match affine {
             None => {
-                let words = inside.chunks_exact_mut(LANES / O::PER_WORD);
+                let words = O::blocks_mut(inside).iter_mut();
                 for (block, words) in blocks(image).iter().zip(words) {
                     put_channels::<T, O>(rounding, &widen(block), words);
                 }
@@ -112,9 +112,7 @@ fn load_frame_body<T: Element, O: Operand>(
                     .zip(inside.chunks_exact_mut(pixel));
                 for (image, words) in pixels {
                     let channels = blocks(image).iter().zip(blocks(scale)).zip(blocks(shift));
-                    for (((block, scale), shift), words) in
-                        channels.zip(words.chunks_exact_mut(LANES / O::PER_WORD))
-                    {
+                    for (((block, scale), shift), words) in channels.zip(O::blocks_mut(words)) {
                         let values = activate(&widen(block), scale, shift);
                         put_channels::<T, O>(rounding, &values, words);
                     }
@@ -126,9 +124,9 @@ fn load_frame_body<T: Element, O: Operand>(
 
 /// Rounds to storage and writes one block of channels as words.
 #[inline(always)]
-fn put_channels<T: Element, O: Operand>(rounding: Rounding, lanes: &Lanes, words: &mut [u32]) {
+fn put_channels<T: Element, O: Operand>(rounding: Rounding, lanes: &Lanes, words: &mut O::Words) {
     let stored = stored::<T, O>(rounding, lanes);
-    O::pack(&O::round_block(rounding, &stored), words);
+    *words = O::pack(&O::round_block(rounding, &stored));
     block_done();
 }
 

@@ -99,9 +99,8 @@ fn lay_out_row<T: Element, O: Operand>(
 /// Writes block `at` of a row of a frame that is wanted.
 #[inline(always)]
 fn put_frame<O: Operand>(rounding: Rounding, dy: &Lanes, at: usize, row: &mut [u32]) {
-    let words = LANES / O::PER_WORD;
-    if let Some(to) = row.get_mut(at * words..(at + 1) * words) {
-        O::pack(&O::round_block(rounding, dy), to);
+    if let Some(to) = O::blocks_mut(row).get_mut(at) {
+        *to = O::pack(&O::round_block(rounding, dy));
     }
 }
 

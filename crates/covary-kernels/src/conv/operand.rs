@@ -14,6 +14,8 @@ use crate::element::{Element, LANES, Lanes, Rounding, lanes, widen};
 pub trait Operand: Element {
     /// Numbers in a word.
     const PER_WORD: usize;
+    /// The words of a block of neighbours.
+    type Words: Copy;
     /// Whether tiles multiply pairs of bf16.
     const BF16: bool;
     /// The word of `first` and, where a word holds two, `second`.
@@ -26,13 +28,18 @@ pub trait Operand: Element {
     /// What [`Operand::word`] made of the first number (0) or of the second (1) of a word; of a single one, always that.
     fn part(word: u32, index: usize) -> f32;
     /// The words of a block of neighbours.
-    fn pack(block: &[Self; LANES], words: &mut [u32]);
+    fn pack(block: &[Self; LANES]) -> Self::Words;
     /// The numbers of a block's words.
-    fn unpack(words: &[u32]) -> Lanes;
+    fn unpack(words: &Self::Words) -> Lanes;
+    /// Words by blocks of neighbours.
+    fn blocks(words: &[u32]) -> &[Self::Words];
+    /// Words by blocks of neighbours.
+    fn blocks_mut(words: &mut [u32]) -> &mut [Self::Words];
 }
 
 impl Operand for f32 {
     const PER_WORD: usize = 1;
+    type Words = [u32; LANES];
     const BF16: bool = false;
     #[inline(always)]
     fn word(first: f32, _: f32) -> u32 {
@@ -43,19 +50,26 @@ impl Operand for f32 {
         Self::from_bits(word)
     }
     #[inline(always)]
-    fn pack(block: &[Self; LANES], words: &mut [u32]) {
-        let words: &mut [u32; LANES] = words.try_into().expect("a block of words");
-        *words = lanes!(|i| block[i].to_bits());
+    fn pack(block: &[Self; LANES]) -> Self::Words {
+        lanes!(|i| block[i].to_bits())
     }
     #[inline(always)]
-    fn unpack(words: &[u32]) -> Lanes {
-        let words: &[u32; LANES] = words.try_into().expect("a block of words");
+    fn unpack(words: &Self::Words) -> Lanes {
         lanes!(|i| f32::from_bits(words[i]))
+    }
+    #[inline(always)]
+    fn blocks(words: &[u32]) -> &[Self::Words] {
+        words.as_chunks().0
+    }
+    #[inline(always)]
+    fn blocks_mut(words: &mut [u32]) -> &mut [Self::Words] {
+        words.as_chunks_mut().0
     }
 }
 
 impl Operand for bf16 {
     const PER_WORD: usize = 2;
+    type Words = [u32; LANES / 2];
     const BF16: bool = true;
     #[inline(always)]
     fn word(first: f32, second: f32) -> u32 {
@@ -80,16 +94,22 @@ impl Operand for bf16 {
         })
     }
     #[inline(always)]
-    fn pack(block: &[Self; LANES], words: &mut [u32]) {
-        let words: &mut [u32; LANES / 2] = words.try_into().expect("half a block of words");
+    fn pack(block: &[Self; LANES]) -> Self::Words {
         // SAFETY: 32 bytes without padding are as many of any integer. The first number is the lower half where the tiles read them.
-        *words = unsafe { std::mem::transmute::<[Self; LANES], [u32; LANES / 2]>(*block) };
+        unsafe { std::mem::transmute::<[Self; LANES], [u32; LANES / 2]>(*block) }
     }
     #[inline(always)]
-    fn unpack(words: &[u32]) -> Lanes {
-        let words: &[u32; LANES / 2] = words.try_into().expect("half a block of words");
+    fn unpack(words: &Self::Words) -> Lanes {
         // SAFETY: as above, and every pattern is a number.
         widen(&unsafe { std::mem::transmute::<[u32; LANES / 2], [Self; LANES]>(*words) })
+    }
+    #[inline(always)]
+    fn blocks(words: &[u32]) -> &[Self::Words] {
+        words.as_chunks().0
+    }
+    #[inline(always)]
+    fn blocks_mut(words: &mut [u32]) -> &mut [Self::Words] {
+        words.as_chunks_mut().0
     }
 }
 
@@ -111,8 +131,7 @@ mod tests {
     fn packed_blocks_hold_the_words_of_neighbours() {
         let values: Lanes = lanes!(|i| (i as f32 - 7.3) * 1.7e3);
         let block: [bf16; LANES] = lanes!(|i| <bf16 as Element>::round(values[i]));
-        let mut words = [0; LANES / 2];
-        bf16::pack(&block, &mut words);
+        let words = bf16::pack(&block);
         for (i, word) in words.into_iter().enumerate() {
             assert_eq!(word, bf16::word(values[2 * i], values[2 * i + 1]));
             assert_eq!(
@@ -121,8 +140,7 @@ mod tests {
             );
         }
         assert_eq!(bf16::unpack(&words), widen(&block));
-        let mut words = [0; LANES];
-        f32::pack(&values, &mut words);
+        let words = f32::pack(&values);
         assert_eq!(words, values.map(f32::to_bits));
         assert_eq!(f32::unpack(&words), values);
     }

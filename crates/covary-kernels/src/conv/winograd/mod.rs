@@ -9,6 +9,7 @@
 pub(super) mod battery;
 mod outer;
 mod panel;
+mod planes;
 mod transform;
 
 use std::cell::RefCell;

@@ -10,6 +10,7 @@
 //!
 //! each taken down the columns and then along the rows. Neighbouring tiles share two of their four columns, which are taken down once.
 
+use super::planes::{Planes, PlanesMut};
 use crate::conv::operand::Operand;
 use crate::dispatch::elementwise;
 use crate::element::{LANES, Lanes, Rounding, block_done, blocks, blocks_mut, lanes};
@@ -111,32 +112,27 @@ fn input_tiles_body<O: Operand>(
     out: &mut [u32],
     point: usize,
 ) {
-    let words = LANES / O::PER_WORD;
-    let row_len = (2 * tiles + 2) * pixel;
-    let (first, rest) = rows.split_at(row_len);
-    let (second, rest) = rest.split_at(row_len);
-    let (third, fourth) = rest.split_at(row_len);
-    let rows = [first, second, third, fourth];
-    for at in (0..pixel).step_by(words) {
+    let count = pixel * O::PER_WORD / LANES;
+    let row_len = (2 * tiles + 2) * count;
+    let rows = Planes::new(O::blocks(rows), row_len, row_len);
+    let point = point * O::PER_WORD / LANES;
+    let mut out = PlanesMut::<_, POINTS>::new(O::blocks_mut(out), point, tiles * count);
+    for block in 0..count {
         let mut left = [
-            pixel_column::<O>(&rows, at),
-            pixel_column::<O>(&rows, at + pixel),
+            pixel_column::<O>(rows, block),
+            pixel_column::<O>(rows, block + count),
         ];
         for tile in 0..tiles {
-            let next = (2 * tile + 2) * pixel + at;
+            let next = (2 * tile + 2) * count + block;
             let right = [
-                pixel_column::<O>(&rows, next),
-                pixel_column::<O>(&rows, next + pixel),
+                pixel_column::<O>(rows, next),
+                pixel_column::<O>(rows, next + count),
             ];
-            let to = tile * pixel + at;
             for row in 0..4 {
-                let points = along(&left, &right, row);
-                for (column, value) in points.iter().enumerate() {
-                    let start = (4 * row + column) * point + to;
-                    O::pack(
-                        &O::round_block(rounding, value),
-                        &mut out[start..start + words],
-                    );
+                let values = along(&left, &right, row);
+                for (column, value) in values.iter().enumerate() {
+                    *out.at(4 * row + column, tile * count + block) =
+                        O::pack(&O::round_block(rounding, value));
                 }
             }
             left = right;
@@ -145,15 +141,14 @@ fn input_tiles_body<O: Operand>(
     }
 }
 
-/// `Bᵀ d` of the four pixels of a column, words from `at` on.
+/// `Bᵀ d` of the four pixels of a column, of one block of channels.
 #[inline(always)]
-fn pixel_column<O: Operand>(rows: &[&[u32]; 4], at: usize) -> [Lanes; 4] {
-    let words = at..at + LANES / O::PER_WORD;
+fn pixel_column<O: Operand>(rows: Planes<'_, O::Words, 4>, at: usize) -> [Lanes; 4] {
     input([
-        &O::unpack(&rows[0][words.clone()]),
-        &O::unpack(&rows[1][words.clone()]),
-        &O::unpack(&rows[2][words.clone()]),
-        &O::unpack(&rows[3][words]),
+        &O::unpack(rows.at(0, at)),
+        &O::unpack(rows.at(1, at)),
+        &O::unpack(rows.at(2, at)),
+        &O::unpack(rows.at(3, at)),
     ])
 }
 
@@ -183,32 +178,24 @@ fn output_tiles_body(
     channels: usize,
     accumulate: bool,
 ) {
-    let row_len = 2 * tiles * channels;
-    let (top, bottom) = out.split_at_mut(row_len);
-    let mut rows = [top, bottom];
-    let (m, point, count) = (blocks(m), point / LANES, channels / LANES);
+    let (point, count) = (point / LANES, channels / LANES);
+    let m = Planes::new(blocks(m), point, tiles * blocks_now);
+    let row_len = 2 * tiles * count;
+    let reach = row_len - count + blocks_now;
+    let mut out = PlanesMut::<_, 2>::new(blocks_mut(out), row_len, reach);
     for tile in 0..tiles {
         for block in 0..blocks_now {
-            let at = tile * blocks_now + block;
-            let mut columns = [[[0.0; LANES]; 2]; 4];
-            for (column, down) in columns.iter_mut().enumerate() {
-                let at = column * point + at;
-                *down = output([
-                    &m[at],
-                    &m[at + 4 * point],
-                    &m[at + 8 * point],
-                    &m[at + 12 * point],
-                ]);
-            }
-            for (row, out) in rows.iter_mut().enumerate() {
-                let along = output([
-                    &columns[0][row],
-                    &columns[1][row],
-                    &columns[2][row],
-                    &columns[3][row],
-                ]);
-                for (column, value) in along.iter().enumerate() {
-                    let target = &mut blocks_mut(out)[(2 * tile + column) * count + block];
+            let columns = [
+                product_column(m, 0, tile * blocks_now + block),
+                product_column(m, 1, tile * blocks_now + block),
+                product_column(m, 2, tile * blocks_now + block),
+                product_column(m, 3, tile * blocks_now + block),
+            ];
+            let [a, b, c, d] = &columns;
+            for row in 0..2 {
+                let values = output([&a[row], &b[row], &c[row], &d[row]]);
+                for (column, value) in values.iter().enumerate() {
+                    let target = out.at(row, (2 * tile + column) * count + block);
                     *target = if accumulate {
                         lanes!(|i| target[i] + value[i])
                     } else {
@@ -219,6 +206,17 @@ fn output_tiles_body(
             block_done();
         }
     }
+}
+
+/// `Aᵀ m` of a column of points, of one block of channels.
+#[inline(always)]
+fn product_column(m: Planes<'_, Lanes, POINTS>, column: usize, at: usize) -> [Lanes; 2] {
+    output([
+        m.at(column, at),
+        m.at(4 + column, at),
+        m.at(8 + column, at),
+        m.at(12 + column, at),
+    ])
 }
 
 elementwise! {
@@ -238,24 +236,21 @@ fn pair_tiles_body<O: Operand>(
     out: &mut [u32],
     point: usize,
 ) {
-    let rows = blocks(rows);
     let row_len = 2 * tiles + 2;
-    let (out, point) = (blocks_mut(out), point / LANES);
-    let mut left = [
-        part_columns::<O>(rows, row_len, 0, 0),
-        part_columns::<O>(rows, row_len, 0, 1),
-    ];
+    let rows = Planes::new(blocks(rows), row_len, row_len);
+    let mut out = PlanesMut::<_, POINTS>::new(blocks_mut(out), point / LANES, tiles);
+    let mut left = [part_columns::<O>(rows, 0, 0), part_columns::<O>(rows, 0, 1)];
     for tile in 0..tiles {
         let next = 2 * tile + 2;
         let right = [
-            part_columns::<O>(rows, row_len, next, 0),
-            part_columns::<O>(rows, row_len, next, 1),
+            part_columns::<O>(rows, next, 0),
+            part_columns::<O>(rows, next, 1),
         ];
         for row in 0..4 {
             let first = along(&left[0], &right[0], row);
             let second = along(&left[1], &right[1], row);
             for column in 0..4 {
-                out[(4 * row + column) * point + tile] =
+                *out.at(4 * row + column, tile) =
                     O::words(rounding, &first[column], &second[column]);
             }
         }
@@ -267,25 +262,28 @@ fn pair_tiles_body<O: Operand>(
 /// `Bᵀ d` of one image of a word, for two neighbouring columns.
 #[inline(always)]
 fn part_columns<O: Operand>(
-    rows: &[[u32; LANES]],
-    row_len: usize,
+    rows: Planes<'_, [u32; LANES], 4>,
     column: usize,
     part: usize,
 ) -> [[Lanes; 4]; 2] {
     [
-        input([
-            &parts::<O>(&rows[column], part),
-            &parts::<O>(&rows[row_len + column], part),
-            &parts::<O>(&rows[2 * row_len + column], part),
-            &parts::<O>(&rows[3 * row_len + column], part),
-        ]),
-        input([
-            &parts::<O>(&rows[column + 1], part),
-            &parts::<O>(&rows[row_len + column + 1], part),
-            &parts::<O>(&rows[2 * row_len + column + 1], part),
-            &parts::<O>(&rows[3 * row_len + column + 1], part),
-        ]),
+        part_column::<O>(rows, column, part),
+        part_column::<O>(rows, column + 1, part),
     ]
+}
+
+#[inline(always)]
+fn part_column<O: Operand>(
+    rows: Planes<'_, [u32; LANES], 4>,
+    column: usize,
+    part: usize,
+) -> [Lanes; 4] {
+    input([
+        &parts::<O>(rows.at(0, column), part),
+        &parts::<O>(rows.at(1, column), part),
+        &parts::<O>(rows.at(2, column), part),
+        &parts::<O>(rows.at(3, column), part),
+    ])
 }
 
 #[inline(always)]
@@ -310,17 +308,17 @@ fn gradient_tiles_body<O: Operand>(
     out: &mut [u32],
     point: usize,
 ) {
-    let (top, bottom) = blocks(rows).split_at(2 * tiles);
-    let (out, point) = (blocks_mut(out), point / LANES);
+    let row_len = 2 * tiles;
+    let rows = Planes::new(blocks(rows), row_len, row_len);
+    let mut out = PlanesMut::<_, POINTS>::new(blocks_mut(out), point / LANES, tiles);
     for tile in 0..tiles {
-        let (top, bottom) = (&top[2 * tile..][..2], &bottom[2 * tile..][..2]);
-        let first = gradient_columns::<O>(top, bottom, 0);
-        let second = gradient_columns::<O>(top, bottom, 1);
+        let first = gradient_columns::<O>(rows, tile, 0);
+        let second = gradient_columns::<O>(rows, tile, 1);
         for row in 0..4 {
             let first = gradient([&first[0][row], &first[1][row]]);
             let second = gradient([&second[0][row], &second[1][row]]);
             for column in 0..4 {
-                out[(4 * row + column) * point + tile] =
+                *out.at(4 * row + column, tile) =
                     O::words(rounding, &first[column], &second[column]);
             }
         }
@@ -331,12 +329,19 @@ fn gradient_tiles_body<O: Operand>(
 /// `A y` of one image of a word, for the two columns of a tile.
 #[inline(always)]
 fn gradient_columns<O: Operand>(
-    top: &[[u32; LANES]],
-    bottom: &[[u32; LANES]],
+    rows: Planes<'_, [u32; LANES], 2>,
+    tile: usize,
     part: usize,
 ) -> [[Lanes; 4]; 2] {
+    let column = 2 * tile;
     [
-        gradient([&parts::<O>(&top[0], part), &parts::<O>(&bottom[0], part)]),
-        gradient([&parts::<O>(&top[1], part), &parts::<O>(&bottom[1], part)]),
+        gradient([
+            &parts::<O>(rows.at(0, column), part),
+            &parts::<O>(rows.at(1, column), part),
+        ]),
+        gradient([
+            &parts::<O>(rows.at(0, column + 1), part),
+            &parts::<O>(rows.at(1, column + 1), part),
+        ]),
     ]
 }
