@@ -66,9 +66,9 @@ pub struct KernelSpeed {
     pub shape: String,
     /// `forward`, `weight gradient` or `input gradient`.
     pub pass: &'static str,
-    /// 10⁹ operations a second.
+    /// 10⁹ operations a second, of a convolution those of the sum over its taps, however it is computed.
     pub gflops: f64,
-    /// Share of a peak measured just before.
+    /// Share of a peak measured just before; more than 1 where a convolution takes fewer multiplications than that sum has.
     pub fraction_of_peak: f64,
 }
 

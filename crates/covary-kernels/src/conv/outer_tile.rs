@@ -138,11 +138,15 @@ mod plain {
                         }
                     }
                 }
+                if !pixels.accumulate {
+                    // Sums that were copied instead of added would lie in memory all along.
+                    for q in 0..4 {
+                        sums[(ci + q) * pixels.sums_row + b * LANES..][..LANES].fill(0.0);
+                    }
+                }
                 for (q, acc) in acc.iter().enumerate() {
                     let target = &mut sums[(ci + q) * pixels.sums_row + b * LANES..][..LANES];
-                    for (t, sum) in target.iter_mut().zip(acc) {
-                        *t = if pixels.accumulate { *t + sum } else { *sum };
-                    }
+                    target.iter_mut().zip(acc).for_each(|(t, sum)| *t += sum);
                 }
             }
         }
