@@ -223,10 +223,8 @@ mod tests {
                 .map(|(a, b)| u32::from(a.to_bits()) | u32::from(b.to_bits()) << 16)
                 .collect();
             // SAFETY: the processor has the instruction.
-            assert_eq!(
-                unsafe { avx512_bf16::pairs(&first, &second) }.to_vec(),
-                words
-            );
+            let pairs = unsafe { avx512_bf16::pairs(&first, &second) };
+            assert_eq!(pairs.to_vec(), words);
         }
     }
 }

@@ -55,7 +55,7 @@ impl Operand for f32 {
     }
     #[inline(always)]
     fn unpack(words: &Self::Words) -> Lanes {
-        lanes!(|i| f32::from_bits(words[i]))
+        lanes!(|i| Self::from_bits(words[i]))
     }
     #[inline(always)]
     fn blocks(words: &[u32]) -> &[Self::Words] {
@@ -134,14 +134,18 @@ mod tests {
         let words = bf16::pack(&block);
         for (i, word) in words.into_iter().enumerate() {
             assert_eq!(word, bf16::word(values[2 * i], values[2 * i + 1]));
-            assert_eq!(
-                [0, 1].map(|part| bf16::part(word, part)),
-                [0, 1].map(|part| block[2 * i + part].widen())
-            );
+            for part in 0..2 {
+                let number = block[2 * i + part].widen();
+                assert_eq!(bf16::part(word, part).to_bits(), number.to_bits());
+            }
         }
-        assert_eq!(bf16::unpack(&words), widen(&block));
+        let numbers = bf16::unpack(&words).map(f32::to_bits);
+        assert_eq!(numbers, widen(&block).map(f32::to_bits));
         let words = f32::pack(&values);
         assert_eq!(words, values.map(f32::to_bits));
-        assert_eq!(f32::unpack(&words), values);
+        assert_eq!(
+            f32::unpack(&words).map(f32::to_bits),
+            values.map(f32::to_bits)
+        );
     }
 }

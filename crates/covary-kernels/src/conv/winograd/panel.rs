@@ -45,19 +45,17 @@ impl Source<'_> {
             return g;
         }
         let c_in = self.geometry.c_in;
-        for lane in 0..LANES.min(outputs - block * LANES) {
-            let output = block * LANES + lane;
-            let at = match self.direction {
-                Direction::Forward => output * c_in + input,
-                Direction::InputGradient => input * c_in + output,
-            };
-            for (tap, value) in self.weight[9 * at..][..9].iter().enumerate() {
-                // What an output reads from a pixel, that pixel's gradient reads from the output on the other side.
-                let tap = match self.direction {
-                    Direction::Forward => tap,
-                    Direction::InputGradient => 8 - tap,
-                };
-                g[tap / 3][tap % 3][lane] = T::round(*value).widen();
+        for (row, g) in g.iter_mut().enumerate() {
+            for (column, g) in g.iter_mut().enumerate() {
+                let lanes = g.iter_mut().take(outputs - block * LANES);
+                for (output, value) in (block * LANES..).zip(lanes) {
+                    // What an output reads from a pixel, that pixel's gradient reads from the output on the other side.
+                    let (at, tap) = match self.direction {
+                        Direction::Forward => (output * c_in + input, 3 * row + column),
+                        Direction::InputGradient => (input * c_in + output, 8 - 3 * row - column),
+                    };
+                    *value = T::round(self.weight[9 * at + tap]).widen();
+                }
             }
         }
         g
