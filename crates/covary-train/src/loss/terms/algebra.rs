@@ -80,10 +80,14 @@ pub(super) fn squared_product(x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
 }
 
 /// [`squared_product`] of a matrix with itself, which needs one product: `‖ZᵀZ‖² = ‖Z Zᵀ‖²`.
+///
+/// Its gradient `4 Z Zᵀ Z` comes half from either factor. It is taken from one, twice, which spares the other's product.
 pub(super) fn squared_self_product(z: Tensor<2>) -> Tensor<1> {
     let [n, d] = z.dims();
-    let smaller = if n < d { gram(z) } else { gram(z.transpose()) };
-    total(smaller.square())
+    let z = if n < d { z } else { z.transpose() };
+    let product = z.clone().matmul(z.detach().transpose());
+    let sum = total(product.square());
+    sum.clone() * 2.0 - sum.detach()
 }
 
 /// `z zᵀ`.
