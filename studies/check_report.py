@@ -3,8 +3,8 @@
     pip install selenium          # and chromium with chromium-driver
     python studies/check_report.py target/tmp/made-up.html STUDY/report.html --pictures /tmp/pictures
 
-Wrong is: a message in the console, a request to anywhere, a page wider than its window, words that stick out of a chart or are below 10
-pixels, text with too little contrast (WCAG 2, 4.5 : 1), a file of 5 MB or more.
+Wrong is: a message in the console, a request to anywhere, a page wider than its window, a table that a wide window cuts, words that
+stick out of a chart or are below 10 pixels, text with too little contrast (WCAG 2, 4.5 : 1), a file of 5 MB or more.
 """
 
 import argparse
@@ -41,6 +41,8 @@ for (const text of document.querySelectorAll('svg text')) {
   const box = text.getBoundingClientRect();
   if (box.width && (box.left < -1 || box.right > root.clientWidth + 1)) problems.push(`words out of the page: "${text.textContent}"`);
 }
+if (root.clientWidth > 1000) for (const e of document.querySelectorAll('.scroll'))
+  if (e.scrollWidth > e.clientWidth + 1) problems.push(`table of ${e.scrollWidth} in ${e.clientWidth}: "${e.textContent.trim().slice(0, 30)}"`);
 return problems;
 """
 
