@@ -306,9 +306,41 @@ fn products_agree_with_the_reference_on_every_instruction_set() {
     }
 }
 
+/// A square map, walked where its side is odd and taken by tiles where it is even.
+fn square(side: usize, channels: usize) -> ConvGeometry {
+    ConvGeometry {
+        height: side,
+        width: side,
+        c_in: channels,
+        c_out: channels,
+        kernel: 3,
+        stride: 1,
+    }
+}
+
+#[test]
+fn weight_gradients_of_many_groups_of_images_add_up() {
+    for side in [2, 3] {
+        let geometry = square(side, 16);
+        let layer = ConvLayer::<f32, f32>::new(geometry);
+        let case = Case {
+            geometry,
+            images: 1100,
+            seed: 11,
+        };
+        assert!(
+            layer.chunk(case.images) > layer.backward_group(),
+            "a chunk of the batch has several groups"
+        );
+        for isa in Isa::available() {
+            products::<f32, f32>(isa, &case, 0.0).unwrap();
+        }
+    }
+}
+
 #[test]
 fn thread_counts_do_not_change_a_bit() {
-    let geometry = ConvGeometry {
+    let strided = ConvGeometry {
         height: 9,
         width: 7,
         c_in: 20,
@@ -316,11 +348,17 @@ fn thread_counts_do_not_change_a_bit() {
         kernel: 3,
         stride: 2,
     };
-    let case = Case {
-        geometry,
-        images: 37,
-        seed: 3,
-    };
+    for geometry in [strided, square(7, 20), square(8, 20)] {
+        same_bits(&Case {
+            geometry,
+            images: 37,
+            seed: 3,
+        });
+    }
+}
+
+fn same_bits(case: &Case) {
+    let geometry = case.geometry;
     let isa = *Isa::available()
         .last()
         .expect("portable is always available");
