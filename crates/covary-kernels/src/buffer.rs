@@ -1,6 +1,14 @@
-//! A buffer that layers of all sizes share. It stays as long as the largest needs: growing again would clear what is written anyway.
+//! Buffers that layers of all sizes share. They stay as long as the largest needs: growing again would clear what is written anyway.
 
-/// Numbers that were asked for last, behind which older ones may lie.
+/// The first `len` numbers of a buffer, which grows where it is shorter, with what was there before.
+pub(crate) fn sized<N: Copy + Default>(buffer: &mut Vec<N>, len: usize) -> &mut [N] {
+    if buffer.len() < len {
+        buffer.resize(len, N::default());
+    }
+    &mut buffer[..len]
+}
+
+/// A buffer that knows how many numbers were asked for last.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer<N> {
     values: Vec<N>,
@@ -10,16 +18,8 @@ pub(crate) struct Buffer<N> {
 impl<N: Copy + Default> Buffer<N> {
     /// Room for `len` numbers, with what was there before.
     pub(crate) fn room(&mut self, len: usize) -> &mut [N] {
-        if self.values.len() < len {
-            self.values.resize(len, N::default());
-        }
         self.len = len;
-        &mut self.values[..len]
-    }
-
-    /// The numbers that were asked for last.
-    pub(crate) fn last(&mut self) -> &mut [N] {
-        &mut self.values[..self.len]
+        sized(&mut self.values, len)
     }
 }
 
@@ -28,5 +28,11 @@ impl<N> std::ops::Deref for Buffer<N> {
 
     fn deref(&self) -> &[N] {
         &self.values[..self.len]
+    }
+}
+
+impl<N> std::ops::DerefMut for Buffer<N> {
+    fn deref_mut(&mut self) -> &mut [N] {
+        &mut self.values[..self.len]
     }
 }

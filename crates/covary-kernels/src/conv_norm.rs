@@ -189,7 +189,7 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
 
     pub(crate) fn add_weight_gradient(&self, scratch: &mut ConvNormScratch, gradients: &mut [f32]) {
         self.layer.add_weight_gradient(
-            scratch.weight_sums.last(),
+            &mut scratch.weight_sums,
             &mut gradients[..self.geometry().weight_len()],
         );
     }

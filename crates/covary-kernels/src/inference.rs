@@ -8,8 +8,8 @@ use std::cell::RefCell;
 
 use crate::Isa;
 use crate::block::ResidualBlock;
+use crate::buffer::sized;
 use crate::conv::Operand;
-use crate::conv::layer::sized;
 use crate::conv_norm::ConvNorm;
 use crate::element::Element;
 use crate::frame::{Affine, Map, load_frame};

@@ -6,12 +6,12 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::gradient::{Back, Incoming, lay_out};
-use super::layer::{ConvLayer, SCRATCH, Scratch, sized};
+use super::layer::{ConvLayer, SCRATCH, Scratch};
 use super::operand::Operand;
 use super::outer::outer;
 use super::winograd;
 use crate::Isa;
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, sized};
 use crate::element::Element;
 use crate::frame::{Affine, Map, load_pair};
 use crate::relu_gradient::ThroughRelu;
@@ -131,7 +131,7 @@ impl<T: Element, O: Operand> Job<'_, T, O> {
                 );
                 part.weight_gradient(isa, pairs, gradient_pairs, start > 0);
                 if wanted {
-                    part.input_gradient(isa, frames, out, index > 0);
+                    part.layer.backward.run(isa, frames, out, index > 0);
                 }
             }
             if let Some(through) = &mut self.through {
@@ -204,9 +204,5 @@ impl<T: Element, O: Operand> Part<'_, T, O> {
         outer(
             isa, geometry, pairs, x_pairs, dy_pairs, self.sums, accumulate,
         );
-    }
-
-    fn input_gradient(&self, isa: Isa, frames: &[u32], out: &mut [f32], accumulate: bool) {
-        self.layer.backward.run(isa, frames, out, accumulate);
     }
 }

@@ -264,7 +264,7 @@ fn products<T: Element, O: Operand>(
         Some(whole(geometry, &x_stored, &vectors, &mut dx)),
     );
     let mut dw = vec![0.0; w.len()];
-    conv.add_weight_gradient(sums.last(), &mut dw);
+    conv.add_weight_gradient(&mut sums, &mut dw);
     check(
         "dx",
         &unpad(dx.values(), geometry.c_in),
@@ -407,7 +407,7 @@ fn same_bits(case: &Case) {
                 Some(whole(&geometry, &x, &vectors, &mut dx)),
             );
             let mut dw = vec![0.0; geometry.weight_len()];
-            conv.add_weight_gradient(sums.last(), &mut dw);
+            conv.add_weight_gradient(&mut sums, &mut dw);
             (y, moments, dx.values().to_vec(), dx.sums().to_vec(), dw)
         })
     };

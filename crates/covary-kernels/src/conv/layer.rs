@@ -14,6 +14,7 @@ use super::panel::Direction;
 use super::product::Product;
 use super::winograd;
 use crate::Isa;
+use crate::buffer::sized;
 use crate::element::{Element, LANES, Lanes, padded};
 use crate::frame::{Affine, Map, load_frame};
 use crate::passes;
@@ -48,13 +49,6 @@ pub(super) struct Scratch {
 
 thread_local! {
     pub(super) static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-pub(crate) fn sized<N: Copy + Default>(buffer: &mut Vec<N>, len: usize) -> &mut [N] {
-    if buffer.len() < len {
-        buffer.resize(len, N::default());
-    }
-    &mut buffer[..len]
 }
 
 impl<T: Element, O: Operand> ConvLayer<T, O> {

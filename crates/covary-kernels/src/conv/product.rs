@@ -7,7 +7,7 @@ use super::geometry::{ConvGeometry, Walk};
 use super::operand::Operand;
 use super::panel::{Direction, Panel};
 use super::tile::{self, Run};
-use super::winograd::{self, Tiles};
+use super::winograd;
 use crate::Isa;
 use crate::element::{Element, LANES};
 use crate::frame::Map;
@@ -40,18 +40,18 @@ pub(super) struct Product<O> {
 #[derive(Debug)]
 enum Way {
     Walks(Vec<(Walk, Panel)>),
-    Tiles(Tiles),
+    Tiles(winograd::Panel),
 }
 
 impl<O: Operand> Product<O> {
     pub(super) fn new(geometry: ConvGeometry, direction: Direction) -> Self {
-        let walks = match direction {
-            Direction::Forward => vec![geometry.forward_walk()],
-            Direction::InputGradient => geometry.input_gradient_walks(),
-        };
         let way = if winograd::fits_products::<O>(&geometry) {
-            Way::Tiles(Tiles::new(geometry))
+            Way::Tiles(winograd::Panel::default())
         } else {
+            let walks = match direction {
+                Direction::Forward => vec![geometry.forward_walk()],
+                Direction::InputGradient => geometry.input_gradient_walks(),
+            };
             let walks = walks.into_iter();
             Way::Walks(walks.map(|walk| (walk, Panel::default())).collect())
         };
@@ -72,7 +72,9 @@ impl<O: Operand> Product<O> {
                     panel.pack::<T, O>(&self.geometry, walk, self.direction, weight);
                 }
             }
-            Way::Tiles(tiles) => tiles.pack::<T, O>(isa, self.direction, weight),
+            Way::Tiles(panel) => {
+                panel.pack::<T, O>(isa, &self.geometry, self.direction, weight);
+            }
         }
     }
 
@@ -82,9 +84,14 @@ impl<O: Operand> Product<O> {
     /// - frames: `[images, frame]` numbers of operand O, as words
     /// - out: `[images, out_pixels, out_channels]` f32
     pub(super) fn run(&self, isa: Isa, frames: &[u32], out: &mut [f32], accumulate: bool) {
+        let Self {
+            geometry, extent, ..
+        } = self;
         match &self.way {
-            Way::Walks(walks) => walk::<O>(isa, walks, &self.extent, frames, out, accumulate),
-            Way::Tiles(tiles) => tiles.run::<O>(isa, &self.extent, frames, out, accumulate),
+            Way::Walks(walks) => walk::<O>(isa, walks, extent, frames, out, accumulate),
+            Way::Tiles(panel) => {
+                winograd::product::<O>(isa, geometry, panel, extent, frames, out, accumulate);
+            }
         }
     }
 }

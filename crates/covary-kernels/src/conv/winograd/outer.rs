@@ -3,11 +3,12 @@
 
 use std::cell::RefCell;
 
+use super::apart;
+use super::rows::Rows;
 use super::transform::{POINTS, gradient_tiles, pair_tiles};
-use super::{apart, near};
 use crate::Isa;
+use crate::buffer::sized;
 use crate::conv::geometry::ConvGeometry;
-use crate::conv::layer::sized;
 use crate::conv::operand::Operand;
 use crate::conv::outer_tile::{Pixels, tile};
 use crate::conv::tile::blocks_at_once;
@@ -39,48 +40,59 @@ pub(in crate::conv) fn outer<O: Operand>(
     sums: &mut [f32],
     accumulate: bool,
 ) {
-    let (inputs, outputs) = (padded(geometry.c_in), padded(geometry.c_out));
-    let (tile_rows, columns) = (geometry.height / 2, geometry.width / 2);
-    let rows = images * tile_rows;
+    let ConvGeometry {
+        height,
+        width,
+        c_in,
+        c_out,
+        ..
+    } = *geometry;
+    let words = padded(c_in) + padded(c_out);
     // Sums that no cache holds are read and written once a batch: batches take a share of their size.
-    let tiles = sums.len() / (4 * POINTS * (inputs + outputs));
-    let batch = near(inputs + outputs, columns).max(tiles / columns);
+    let tiles = sums.len() / (4 * POINTS * words);
+    let inputs = Maps {
+        words: x,
+        blocks: padded(c_in) / LANES,
+        rows: height + 2,
+        row: (width + 2) * LANES,
+        read: 4,
+    };
+    let gradients = Maps {
+        words: dy,
+        blocks: padded(c_out) / LANES,
+        rows: height,
+        row: width * LANES,
+        read: 2,
+    };
     SCRATCH.with_borrow_mut(|scratch| {
-        for first in (0..rows).step_by(batch) {
-            let batch = Batch {
-                geometry,
-                first,
-                rows: batch.min(rows - first),
-            };
-            batch.transform_inputs::<O>(isa, x, &mut scratch.inputs);
-            batch.transform_gradients::<O>(isa, dy, &mut scratch.gradients);
-            batch.sum::<O>(isa, scratch, sums, accumulate || first > 0);
+        for rows in Rows::batches(geometry, images, words, tiles) {
+            let batch = Batch { geometry, rows };
+            batch.transform(isa, &inputs, pair_tiles::<O>, &mut scratch.inputs);
+            batch.transform(isa, &gradients, gradient_tiles::<O>, &mut scratch.gradients);
+            batch.sum::<O>(isa, scratch, sums, accumulate || !rows.is_first());
         }
     });
 }
 
-/// Some rows of tiles, which go over the images one after the other.
+/// Images by blocks of channels: `[images, blocks, rows, row]` words.
+struct Maps<'a> {
+    words: &'a [u32],
+    blocks: usize,
+    rows: usize,
+    row: usize,
+    /// Rows that a tile reads.
+    read: usize,
+}
+
 struct Batch<'a> {
     geometry: &'a ConvGeometry,
-    first: usize,
-    rows: usize,
+    rows: Rows,
 }
 
 impl Batch<'_> {
-    fn columns(&self) -> usize {
-        self.geometry.width / 2
-    }
-
-    /// The image of a row of the batch, and its row of tiles there.
-    fn place(&self, row: usize) -> (usize, usize) {
-        let tile_rows = self.geometry.height / 2;
-        let row = self.first + row;
-        (row / tile_rows, row % tile_rows)
-    }
-
     /// Words from a block of channels to the next, within a point.
     fn block(&self) -> usize {
-        apart(self.rows * self.columns() * LANES)
+        apart(self.rows.tiles() * LANES)
     }
 
     /// Words from a point to the next.
@@ -88,48 +100,23 @@ impl Batch<'_> {
         apart(padded(channels) / LANES * self.block())
     }
 
-    /// `[16, blocks, tiles, 16]`.
-    fn transform_inputs<O: Operand>(&self, isa: Isa, x: &[u32], out: &mut Vec<u32>) {
-        let ConvGeometry {
-            height,
-            width,
-            c_in,
-            ..
-        } = *self.geometry;
-        let point = self.point(c_in);
+    /// `[16, blocks, tiles, 16]` by a transform of a row of tiles.
+    fn transform(
+        &self,
+        isa: Isa,
+        maps: &Maps<'_>,
+        tiles: fn(Isa, &[u32], usize, &mut [u32], usize),
+        out: &mut Vec<u32>,
+    ) {
+        let columns = self.rows.columns;
+        let point = self.point(maps.blocks * LANES);
         let out = sized(out, POINTS * point);
-        let row_len = (width + 2) * LANES;
-        let blocks = padded(c_in) / LANES;
-        for row in 0..self.rows {
-            let (image, tile_row) = self.place(row);
-            for block in 0..blocks {
-                let start = ((image * blocks + block) * (height + 2) + 2 * tile_row) * row_len;
-                let to = block * self.block() + row * self.columns() * LANES;
-                let rows = &x[start..][..4 * row_len];
-                pair_tiles::<O>(isa, rows, self.columns(), &mut out[to..], point);
-            }
-        }
-    }
-
-    /// `[16, blocks, tiles, 16]`.
-    fn transform_gradients<O: Operand>(&self, isa: Isa, dy: &[u32], out: &mut Vec<u32>) {
-        let ConvGeometry {
-            height,
-            width,
-            c_out,
-            ..
-        } = *self.geometry;
-        let point = self.point(c_out);
-        let out = sized(out, POINTS * point);
-        let row_len = width * LANES;
-        let blocks = padded(c_out) / LANES;
-        for row in 0..self.rows {
-            let (image, tile_row) = self.place(row);
-            for block in 0..blocks {
-                let start = ((image * blocks + block) * height + 2 * tile_row) * row_len;
-                let to = block * self.block() + row * self.columns() * LANES;
-                let rows = &dy[start..][..2 * row_len];
-                gradient_tiles::<O>(isa, rows, self.columns(), &mut out[to..], point);
+        for place in self.rows.places() {
+            for block in 0..maps.blocks {
+                let row = (place.image * maps.blocks + block) * maps.rows + place.pixel_row;
+                let rows = &maps.words[row * maps.row..][..maps.read * maps.row];
+                let to = block * self.block() + place.row * columns * LANES;
+                tiles(isa, rows, columns, &mut out[to..], point);
             }
         }
     }
@@ -150,7 +137,7 @@ impl Batch<'_> {
                         dy: &dy[block * self.block()..],
                         images: 1,
                         rows: 1,
-                        columns: self.rows * self.columns(),
+                        columns: self.rows.tiles(),
                         x_image: 0,
                         x_row: 0,
                         x_step: LANES,

@@ -11,8 +11,9 @@ use crate::conv::panel::Direction;
 use crate::dispatch::elementwise;
 use crate::element::{Element, LANES, Lanes, Rounding, padded};
 
+/// The transformed weights of one direction.
 #[derive(Debug, Default)]
-pub(super) struct Panel {
+pub(in crate::conv) struct Panel {
     packed: Vec<u32>,
     /// Words of a point's inputs.
     words: usize,
@@ -63,7 +64,8 @@ impl Source<'_> {
 }
 
 impl Panel {
-    pub(super) fn pack<T: Element, O: Operand>(
+    /// Transforms and packs a weight `[c_out, c_in, 3, 3]`, rounded to `T` first.
+    pub(in crate::conv) fn pack<T: Element, O: Operand>(
         &mut self,
         isa: Isa,
         geometry: &ConvGeometry,
