@@ -76,15 +76,21 @@ impl Telemetry {
         let bare = model.projector.before_output_norm();
         let z = bare.or(outputs.embedding[0]).or(outputs.embedding[1]);
         let z = &z.unwrap_or_default()[..n * d];
+        let width = model.representation_width();
+        let hinge = objective.hinge();
+        let ((cosines, below_hinge), (embedding, representation)) = rayon::join(
+            || {
+                let below = hinge.map(|gamma| share_below(outputs, gamma));
+                (cosines(&terms, &gradients), below)
+            },
+            || (Spread::of(z, d), Spread::of(&h[..n * width], width)),
+        );
         Self {
-            cosines: cosines(&terms, &gradients),
-            below_hinge: objective.hinge().map(|gamma| share_below(outputs, gamma)),
-            embedding: Spread::of(z, d),
-            representation: Spread::of(
-                &h[..n * model.representation_width()],
-                model.representation_width(),
-            ),
             terms,
+            cosines,
+            below_hinge,
+            embedding,
+            representation,
         }
     }
 

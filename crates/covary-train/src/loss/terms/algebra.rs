@@ -41,20 +41,21 @@ pub(super) fn centred(z: Tensor<2>) -> Tensor<2> {
 /// Variance of each column plus ε, `[1, d]`.
 pub(super) fn variances(z: Tensor<2>, divisor: Divisor, epsilon: f64) -> Tensor<2> {
     let divisor = divisor.of(z.dims()[0]);
-    centred(z).square().sum_dim(0) / divisor + epsilon as f32
+    squares(centred(z), 0) / divisor + epsilon as f32
 }
 
 /// Rows of length 1; a row of zeros stays one.
 pub(super) fn normalised_rows(z: Tensor<2>) -> Tensor<2> {
     // The bound goes under the root: the root's slope at 0 is infinite.
-    let length = z.clone().square().sum_dim(1).clamp_min(1e-24).sqrt();
+    let length = squares(z.clone(), 1).clamp_min(1e-24).sqrt();
     z / length
 }
 
 /// Columns of mean 0 and variance 1 / (1 + ε / var): biased variance, ε = 1e-5 under the root, as BatchNorm without affine.
 pub(super) fn standardised(z: Tensor<2>) -> Tensor<2> {
+    let n = z.dims()[0] as f32;
     let centred = centred(z);
-    let variance = centred.clone().square().mean_dim(0);
+    let variance = squares(centred.clone(), 0) / n;
     centred / (variance + 1e-5).sqrt()
 }
 
@@ -95,9 +96,13 @@ pub(super) fn gram(z: Tensor<2>) -> Tensor<2> {
     z.clone().matmul(z.transpose())
 }
 
-/// `Σ_j (xᵀy)_jj²`.
-pub(super) fn squared_diagonal(x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
-    (x * y).sum_dim(0).square().sum()
+/// Sums of squares along a dimension.
+///
+/// The gradient comes half from either factor of a square. It is taken from one, twice, which goes over the matrix once instead of
+/// three times.
+pub(super) fn squares(z: Tensor<2>, dim: usize) -> Tensor<2> {
+    let sums = (z.clone() * z.detach()).sum_dim(dim);
+    sums.clone() * 2.0 - sums.detach()
 }
 
 /// A square matrix with zeros on its diagonal.

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Collapse, Invariances, Scope, Term};
 use super::algebra::{
-    Divisor, centred, gram, off_diagonal, squared_diagonal, squared_self_product, standardised,
-    total,
+    Divisor, centred, gram, off_diagonal, squared_self_product, squares, standardised, total,
 };
 use super::over_views::OverViews;
 
@@ -96,13 +95,16 @@ impl Term for Covariance {
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
         self.views.value(z, |_, z| {
             let [n, d] = z.dims();
-            let z = match self.matrix {
-                Matrix::Covariance => centred(z) / self.divisor.of(n).sqrt(),
-                Matrix::Correlation => standardised(z) / (n as f32).sqrt(),
+            let (z, divisor) = match self.matrix {
+                Matrix::Covariance => (centred(z), self.divisor.of(n)),
+                Matrix::Correlation => (standardised(z), n as f32),
             };
             let sum = match self.penalty {
-                Penalty::Square => squared_self_product(z.clone()) - squared_diagonal(z.clone(), z),
-                Penalty::Absolute => total(off_diagonal(gram(z.transpose())).abs()),
+                Penalty::Square => {
+                    let diagonal = squares(z.clone(), 0) / divisor;
+                    squared_self_product(z) / (divisor * divisor) - diagonal.square().sum()
+                }
+                Penalty::Absolute => total(off_diagonal(gram(z.transpose())).abs()) / divisor,
             };
             sum / d as f32
         })

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Collapse, Invariances, Scope, Term};
-use super::algebra::{squared_diagonal, squared_product, standardised};
+use super::algebra::{squared_product, standardised};
 
 const MATRIX: &str = "C = XᵀY/N of columns (z - mean)/√(Var + 0.00001), Var with divisor N";
 
@@ -74,6 +74,6 @@ impl Term for OffDiagonal {
             standardised(z[0].clone()) * scale,
             standardised(z[1].clone()) * scale,
         );
-        squared_product(x.clone(), y.clone()) - squared_diagonal(x, y)
+        squared_product(x.clone(), y.clone()) - (x * y).sum_dim(0).square().sum()
     }
 }

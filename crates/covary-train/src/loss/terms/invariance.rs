@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Collapse, Invariances, Scope, Term};
-use super::algebra::mean;
+use super::algebra::squares;
 
 /// The term; it has no settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,7 @@ impl Term for Invariance {
     }
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {
-        mean((z[0].clone() - z[1].clone()).square())
+        let [n, d] = z[0].dims();
+        squares(z[0].clone() - z[1].clone(), 1).sum() / (n * d) as f32
     }
 }
