@@ -4,6 +4,9 @@ use crate::analysis::{Analysis, Direction};
 use crate::statistics::Rate;
 use crate::{ArmSummary, MarginMap, Study};
 
+/// Variants that are named one by one.
+const FEW: usize = 4;
+
 pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
     let ended = analysis.arms.iter().any(|arm| arm.lost.n > 0);
     if !ended {
@@ -16,21 +19,17 @@ pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
         return String::new();
     };
     let score = effects.score.name();
-    let named = |direction: Direction| -> Vec<String> {
-        let of = effects
-            .variants
-            .iter()
-            .filter(|effect| effect.direction == direction);
-        of.map(|effect| {
-            let lost = analysis.arms[effect.arm].lost;
-            effect.pooled.map_or_else(
-                || format!("{} ({} of {} runs)", effect.name, lost.k, lost.n),
-                |pooled| format!("{} ({:+.1})", effect.name, 100.0 * pooled.difference.value),
-            )
-        })
-        .collect()
+    let group = |direction: Direction| -> Vec<Member<'_>> {
+        let of = effects.variants.iter();
+        of.filter(|effect| effect.direction == direction)
+            .map(|effect| Member {
+                name: quoted(&effect.name),
+                lost: &analysis.arms[effect.arm].lost,
+                points: effect.pooled.map(|pooled| 100.0 * pooled.difference.value),
+            })
+            .collect()
     };
-    let base = &study.design.plan.base.name;
+    let base = quoted(&study.design.plan.base.name);
     let lost = analysis.arms[0].lost;
     if lost.k > 0 {
         return format!(
@@ -51,12 +50,12 @@ pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
             "no difference that this study could see:",
         ),
     ] {
-        let names = named(direction);
-        if !names.is_empty() {
-            parts.push(format!("{words} {}", names.join(", ")));
+        let members = group(direction);
+        if !members.is_empty() {
+            parts.push(format!("{words} {}", in_words(&members)));
         }
     }
-    let incomplete = named(Direction::Incomplete).len();
+    let incomplete = group(Direction::Incomplete).len();
     if incomplete > 0 {
         parts.push(format!("not yet known: {incomplete}"));
     }
@@ -71,6 +70,59 @@ pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
         text.push_str(&sight);
     }
     text
+}
+
+/// A variant among those that did alike.
+struct Member<'a> {
+    name: String,
+    lost: &'a Rate,
+    /// Difference to the base, where no run was lost.
+    points: Option<f64>,
+}
+
+/// Each member where they are few, else how many and how far they go.
+fn in_words(members: &[Member<'_>]) -> String {
+    let told = |member: &Member<'_>| {
+        let Rate { k, n, .. } = member.lost;
+        member.points.map_or_else(
+            || format!("{} ({k} of {n} runs)", member.name),
+            |points| format!("{} ({points:+.1})", member.name),
+        )
+    };
+    if members.len() <= FEW {
+        return members.iter().map(told).collect::<Vec<_>>().join(", ");
+    }
+    let count = members.len();
+    let size = |member: &&Member<'_>| member.points.map(f64::abs);
+    let mut sized: Vec<_> = members
+        .iter()
+        .filter(|member| size(member).is_some())
+        .collect();
+    sized.sort_by(|a, b| {
+        size(a)
+            .partial_cmp(&size(b))
+            .expect("a difference is a number")
+    });
+    match (sized.first(), sized.last()) {
+        (Some(least), Some(most)) => {
+            format!("{count} variants, from {} to {}", told(least), told(most))
+        }
+        _ => {
+            let all = members
+                .iter()
+                .filter(|member| member.lost.k == member.lost.n);
+            format!("{count} variants, {} of them in every run", all.count())
+        }
+    }
+}
+
+/// A name that could be taken for two, in quotes.
+fn quoted(name: &str) -> String {
+    if name.contains(',') {
+        format!("“{name}”")
+    } else {
+        name.to_owned()
+    }
 }
 
 /// Which arm is highest; one seed carries no interval.

@@ -1,0 +1,49 @@
+"""Draws a study's runs: one row an arm, one mark a seed, the accuracy of a linear classifier on the representation. A cross is a run
+whose embedding was lost.
+
+  python studies/draw.py results/techniques -o docs/techniques.svg     # needs matplotlib (bench/requirements.txt)
+"""
+import argparse, csv, pathlib
+
+import matplotlib
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+import matplotlib.ticker
+
+COLOURS = ["#1b6ca8", "#d1662b", "#3a8f5c", "#7a5195"]
+RAW_PIXELS = 41.3
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=pathlib.Path, help="a folder with runs.csv, as `covary report` writes it")
+    parser.add_argument("-o", "--out", type=pathlib.Path, required=True)
+    a = parser.parse_args()
+    with open(a.tables / "runs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    methods = list(dict.fromkeys(arm.split(",")[0] for arm in arms))
+    colours = {arm: COLOURS[methods.index(arm.split(",")[0]) % len(COLOURS)] for arm in arms}
+    plt.rcParams.update({"font.size": 9, "svg.hashsalt": "covary"})
+    figure, axes = plt.subplots(figsize=(8, 0.8 + 0.27 * len(arms)))
+    axes.axvline(RAW_PIXELS, color="#888888", linewidth=0.8, linestyle=":")
+    axes.annotate("raw pixels", (RAW_PIXELS, 1), xycoords=("data", "axes fraction"), xytext=(3, 3), textcoords="offset points", color="#666666")
+    for row in rows:
+        if not row["linear_top1"]:
+            continue
+        lost = row["state"] != "healthy"
+        look = {"marker": "x", "linewidths": 1.2} if lost else {"marker": "o", "linewidths": 0}
+        axes.scatter(100 * float(row["linear_top1"]), arms.index(row["arm"]), s=26, color=colours[row["arm"]], alpha=0.85, **look)
+    axes.set_yticks(range(len(arms)), arms)
+    for label, arm in zip(axes.get_yticklabels(), arms):
+        label.set_color(colours[arm])
+    axes.xaxis.set_major_locator(matplotlib.ticker.MultipleLocator(5))
+    axes.set_ylim(len(arms) - 0.4, -0.6)
+    axes.set_xlabel("linear top-1 of the representation, %      ● embedding well    × embedding lost")
+    axes.grid(axis="y", linewidth=0.3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(length=0)
+    figure.savefig(a.out, bbox_inches="tight", metadata={"Date": None}, facecolor="white")
+
+
+main()
