@@ -103,17 +103,13 @@ fn in_words(members: &[Member<'_>]) -> String {
             .partial_cmp(&size(b))
             .expect("a difference is a number")
     });
-    match (sized.first(), sized.last()) {
-        (Some(least), Some(most)) => {
-            format!("{count} variants, from {} to {}", told(least), told(most))
-        }
-        _ => {
-            let all = members
-                .iter()
-                .filter(|member| member.lost.k == member.lost.n);
-            format!("{count} variants, {} of them in every run", all.count())
-        }
+    if let (Some(least), Some(most)) = (sized.first(), sized.last()) {
+        return format!("{count} variants, from {} to {}", told(least), told(most));
     }
+    let all = members
+        .iter()
+        .filter(|member| member.lost.k == member.lost.n);
+    format!("{count} variants, {} of them in every run", all.count())
 }
 
 /// A name that could be taken for two, in quotes.

@@ -60,14 +60,14 @@ fn effects_are_found_where_they_were_put_and_lost_arms_have_none() {
 #[test]
 fn many_variants_that_did_alike_are_counted_and_names_with_commas_quoted() {
     let folder = tempfile::tempdir().unwrap();
-    let mut plan = String::from("seeds = [0, 1, 2]\n[base]\nname = \"all, base\"\n");
-    for index in 1..=10 {
-        plan +=
-            &format!("[[variant]]\nname = \"arm, {index}\"\nset = [\"optimizer.lr={index}.5\"]\n");
-    }
+    let variants = (1..=10).map(|index| {
+        format!("[[variant]]\nname = \"arm, {index}\"\nset = [\"optimizer.lr={index}.5\"]\n")
+    });
+    let plan = "seeds = [0, 1, 2]\n[base]\nname = \"all, base\"\n".to_owned()
+        + &variants.collect::<String>();
     // Arms 1 to 5 are ever lower, the others lost.
     made_up::study(folder.path(), &plan, |arm| {
-        let index = arm.strip_prefix("arm, ").map(|index| index.parse::<f64>());
+        let index = arm.strip_prefix("arm, ").map(str::parse::<f64>);
         match index {
             Some(Ok(index)) if index <= 5.0 => healthy(0.5 - 0.03 * index),
             Some(_) => healthy(0.1),
