@@ -1,7 +1,7 @@
-"""Draws a study's runs: one row an arm, one mark a seed, the accuracy of a linear classifier on the representation. A cross is a run
-whose embedding was lost.
+"""Draws the runs of one or more studies: one row an arm, one mark a seed, the accuracy of a linear classifier on the representation. A
+cross is a run whose embedding was lost. An arm that several studies have is drawn from the first. Needs matplotlib (bench/requirements.txt).
 
-  python studies/draw.py results/techniques -o docs/techniques.svg     # needs matplotlib (bench/requirements.txt)
+  python studies/draw.py results/techniques results/techniques-earlier --mark "raw pixels" 41.3 -o docs/techniques.svg
 """
 import argparse, csv, pathlib
 
@@ -11,23 +11,29 @@ import matplotlib.pyplot as plt
 import matplotlib.ticker
 
 COLOURS = ["#1b6ca8", "#d1662b", "#3a8f5c", "#7a5195"]
-RAW_PIXELS = 41.3
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", type=pathlib.Path, help="a folder with runs.csv, as `covary report` writes it")
+    parser.add_argument("tables", type=pathlib.Path, nargs="+", help="a folder with runs.csv, as `covary report` writes it")
+    parser.add_argument("--mark", nargs=2, metavar=("NAME", "PERCENT"), help="an accuracy to hold them against")
     parser.add_argument("-o", "--out", type=pathlib.Path, required=True)
     a = parser.parse_args()
-    with open(a.tables / "runs.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = []
+    for folder in a.tables:
+        known = {row["arm"] for row in rows}
+        with open(folder / "runs.csv", newline="") as file:
+            rows += [row for row in csv.DictReader(file) if row["arm"] not in known]
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     methods = list(dict.fromkeys(arm.split(",")[0] for arm in arms))
+    arms.sort(key=lambda arm: methods.index(arm.split(",")[0]))
     colours = {arm: COLOURS[methods.index(arm.split(",")[0]) % len(COLOURS)] for arm in arms}
     plt.rcParams.update({"font.size": 9, "svg.hashsalt": "covary"})
     figure, axes = plt.subplots(figsize=(8, 0.8 + 0.27 * len(arms)))
-    axes.axvline(RAW_PIXELS, color="#888888", linewidth=0.8, linestyle=":")
-    axes.annotate("raw pixels", (RAW_PIXELS, 1), xycoords=("data", "axes fraction"), xytext=(3, 3), textcoords="offset points", color="#666666")
+    if a.mark:
+        name, percent = a.mark[0], float(a.mark[1])
+        axes.axvline(percent, color="#888888", linewidth=0.8, linestyle=":")
+        axes.annotate(name, (percent, 1), xycoords=("data", "axes fraction"), xytext=(3, 3), textcoords="offset points", color="#666666")
     for row in rows:
         if not row["linear_top1"]:
             continue

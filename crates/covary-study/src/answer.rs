@@ -19,12 +19,12 @@ pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
         return String::new();
     };
     let score = effects.score.name();
-    let group = |direction: Direction| -> Vec<Member<'_>> {
+    let group = |direction: Direction| -> Vec<Member> {
         let of = effects.variants.iter();
         of.filter(|effect| effect.direction == direction)
             .map(|effect| Member {
                 name: quoted(&effect.name),
-                lost: &analysis.arms[effect.arm].lost,
+                lost: analysis.arms[effect.arm].lost,
                 points: effect.pooled.map(|pooled| 100.0 * pooled.difference.value),
             })
             .collect()
@@ -73,16 +73,16 @@ pub(crate) fn answer(analysis: &Analysis, study: &Study) -> String {
 }
 
 /// A variant among those that did alike.
-struct Member<'a> {
+struct Member {
     name: String,
-    lost: &'a Rate,
+    lost: Rate,
     /// Difference to the base, where no run was lost.
     points: Option<f64>,
 }
 
 /// Each member where they are few, else how many and how far they go.
-fn in_words(members: &[Member<'_>]) -> String {
-    let told = |member: &Member<'_>| {
+fn in_words(members: &[Member]) -> String {
+    let told = |member: &Member| {
         let Rate { k, n, .. } = member.lost;
         member.points.map_or_else(
             || format!("{} ({k} of {n} runs)", member.name),
@@ -93,17 +93,12 @@ fn in_words(members: &[Member<'_>]) -> String {
         return members.iter().map(told).collect::<Vec<_>>().join(", ");
     }
     let count = members.len();
-    let size = |member: &&Member<'_>| member.points.map(f64::abs);
-    let mut sized: Vec<_> = members
+    let sized = members
         .iter()
-        .filter(|member| size(member).is_some())
-        .collect();
-    sized.sort_by(|a, b| {
-        size(a)
-            .partial_cmp(&size(b))
-            .expect("a difference is a number")
-    });
-    if let (Some(least), Some(most)) = (sized.first(), sized.last()) {
+        .filter_map(|member| Some((member.points?.abs(), member)));
+    let mut sized: Vec<_> = sized.collect();
+    sized.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if let [(_, least), .., (_, most)] = sized[..] {
         return format!("{count} variants, from {} to {}", told(least), told(most));
     }
     let all = members

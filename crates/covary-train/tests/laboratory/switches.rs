@@ -118,19 +118,10 @@ fn gradients_are_stopped_on_either_side_and_term_by_term() {
 #[test]
 fn a_stop_gradient_on_either_view_in_turn_is_half_the_weight_of_the_invariance() {
     // d/dx of ½ (|x - sg y|² + |y - sg x|²) is x - y, half of what |x - y|² gives.
-    let stopped = evaluate("[branches]\nsymmetric = true\nstop_gradient = \"y\"", 0.0);
-    let half = evaluate("[terms.invariance]\nweight = 12.5", 0.0);
-    for (stopped, half) in [0, 1].map(|view| {
-        let of = |found: &covary_train::loss::Evaluation| found.gradients.embedding[view].clone();
-        (of(&stopped).unwrap(), of(&half).unwrap())
-    }) {
-        for (stopped, half) in stopped.iter().zip(&half) {
-            assert!(
-                (stopped - half).abs() <= 1e-6 * (1.0 + half.abs()),
-                "{stopped} is not {half}"
-            );
-        }
-    }
+    let of = |text: &str| evaluate(text, 0.0).gradients.embedding;
+    let stopped = of("[branches]\nsymmetric = true\nstop_gradient = \"y\"");
+    assert_eq!(stopped, of("[terms.invariance]\nweight = 12.5"));
+    assert_ne!(stopped, of(""));
 }
 
 #[test]

@@ -82,13 +82,17 @@ pub(super) fn squared_product(x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
 
 /// [`squared_product`] of a matrix with itself, which needs one product: `‖ZᵀZ‖² = ‖Z Zᵀ‖²`.
 ///
-/// Its gradient `4 Z Zᵀ Z` comes half from either factor. It is taken from one, twice, which spares the other's product.
 pub(super) fn squared_self_product(z: Tensor<2>) -> Tensor<1> {
     let [n, d] = z.dims();
     let z = if n < d { z } else { z.transpose() };
     let product = z.clone().matmul(z.detach().transpose());
-    let sum = total(product.square());
-    sum.clone() * 2.0 - sum.detach()
+    of_both_factors(squares(product, 1).sum())
+}
+
+/// What was computed from a product of equal factors, one of them detached, with the gradient of both: either gives half of it, so that of
+/// the other is taken twice, which spares a product or two passes over a matrix.
+fn of_both_factors<const D: usize>(half: Tensor<D>) -> Tensor<D> {
+    half.clone() * 2.0 - half.detach()
 }
 
 /// `z zᵀ`.
@@ -97,12 +101,8 @@ pub(super) fn gram(z: Tensor<2>) -> Tensor<2> {
 }
 
 /// Sums of squares along a dimension.
-///
-/// The gradient comes half from either factor of a square. It is taken from one, twice, which goes over the matrix once instead of
-/// three times.
 pub(super) fn squares(z: Tensor<2>, dim: usize) -> Tensor<2> {
-    let sums = (z.clone() * z.detach()).sum_dim(dim);
-    sums.clone() * 2.0 - sums.detach()
+    of_both_factors((z.clone() * z.detach()).sum_dim(dim))
 }
 
 /// A square matrix with zeros on its diagonal.
