@@ -42,7 +42,7 @@ enum Command {
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    covary_train::keep_freed_memory();
+    covary_train::prepare_heap();
     let outcome = match Cli::parse().command {
         Command::Pretrain(command) => command.run(),
         Command::Probe(command) => command.run(),

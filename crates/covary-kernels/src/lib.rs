@@ -45,7 +45,7 @@ pub use inference::Folded;
 pub use isa::{Isa, IsaError};
 pub use layer_norm::{LayerNorm, RowStatistics};
 pub use linear::{Linear, LinearScratch};
-pub use memory::keep_freed_memory;
+pub use memory::prepare_heap;
 pub use peak::peak_gflops;
 pub use precision::Precision;
 pub use relu_gradient::{Below, ReluGradient};

@@ -22,7 +22,7 @@ pub mod run;
 pub mod trainer;
 
 pub use bench::{KernelSpeed, Speed, bench};
-pub use covary_kernels::{Isa, keep_freed_memory};
+pub use covary_kernels::{Isa, prepare_heap};
 pub use diagnose::{diagnose_matrix, diagnose_run};
 pub use embeddings::{EmbeddingError, Embeddings, Matrix, MatrixError};
 pub use error::TrainError;
