@@ -33,6 +33,7 @@ pub mod optimizer;
 mod passes;
 mod peak;
 mod precision;
+mod prefetch;
 mod relu_gradient;
 mod speed;
 mod stem;

@@ -28,7 +28,7 @@ mod glibc {
 
     /// Addresses that the heap takes at once: twice what a ResNet-18 of width 64 trains in at batch 256. Only use takes memory.
     const HEAP: usize = 4 << 30;
-    const HUGE_PAGE: usize = 2 << 20;
+    const PAGE: usize = 4 << 10;
 
     unsafe extern "C" {
         safe fn mallopt(parameter: c_int, value: c_int) -> c_int;
@@ -44,7 +44,7 @@ mod glibc {
     /// A page is as large as was asked for before it was first written to, so the heap grows by one block that nobody writes to, and keeps
     /// it. Where the system refuses, all is as before, in small pages.
     fn ask_for_huge_pages() {
-        let Ok(layout) = Layout::from_size_align(HEAP, HUGE_PAGE) else {
+        let Ok(layout) = Layout::from_size_align(HEAP, PAGE) else {
             return;
         };
         // SAFETY: the layout has a size.

@@ -1,16 +1,21 @@
 //! Operands packed for the tile: `[panel][pair][WIDTH]` words, where a panel is WIDTH rows of A or columns of B, and a word holds two
 //! bf16 that are neighbours in the sum. Panels and pairs that stick out of the operand hold zeros.
 
+use std::ops::Range;
+
 use half::bf16;
 use rayon::prelude::*;
 
 use crate::Isa;
 use crate::conv::Operand;
 use crate::dispatch::elementwise;
-use crate::element::LANES;
+use crate::element::{Element, LANES, Lanes, Rounding};
+use crate::prefetch::prefetch;
 
-/// Rows or columns that are read together, whole cache lines of them: some panels.
+/// Columns that are read together, whole cache lines of them: some panels.
 const TOGETHER: usize = 192;
+/// Pairs of rows that are asked for before they are read.
+const AHEAD: usize = 4;
 
 /// A packed operand.
 #[derive(Debug, Clone, Default)]
@@ -29,14 +34,7 @@ impl<const WIDTH: usize> Panels<WIDTH> {
         self.reshape(matrix.len() / sum, sum)
             .par_chunks_mut(sum.div_ceil(2))
             .zip(matrix.par_chunks(WIDTH * sum))
-            .for_each(|(panel, rows)| {
-                if rows.len() < WIDTH * sum {
-                    panel.fill([0; WIDTH]);
-                }
-                for (run, panel) in panel.chunks_mut(LANES).enumerate() {
-                    pack_run::<WIDTH>(isa, rows, sum, 2 * LANES * run, panel);
-                }
-            });
+            .for_each(|(panel, rows)| pack_panel(isa, rows, sum, panel));
     }
 
     /// Packs `[sum, extent]`: pairs are neighbours in a column.
@@ -47,20 +45,7 @@ impl<const WIDTH: usize> Panels<WIDTH> {
             .enumerate()
             .for_each(|(job, panels)| {
                 let columns = job * TOGETHER..((job + 1) * TOGETHER).min(extent);
-                for (pair, rows) in matrix.chunks(2 * extent).enumerate() {
-                    let (first, second) = rows.split_at(extent);
-                    let mut words = [0; TOGETHER];
-                    let second = if second.is_empty() {
-                        &[]
-                    } else {
-                        &second[columns.clone()]
-                    };
-                    pair_rows(isa, &first[columns.clone()], second, &mut words);
-                    let panels = panels.iter_mut().skip(pair).step_by(pairs);
-                    panels
-                        .zip(words.as_chunks::<WIDTH>().0)
-                        .for_each(|(panel, words)| *panel = *words);
-                }
+                pack_together(isa, matrix, extent, columns, panels);
             });
     }
 
@@ -90,32 +75,123 @@ impl<const WIDTH: usize> Panels<WIDTH> {
     }
 }
 
-/// Packs rows from a column on into 16 pairs of their panel.
-fn pack_run<const WIDTH: usize>(
-    isa: Isa,
-    rows: &[f32],
-    sum: usize,
-    column: usize,
-    panel: &mut [[u32; WIDTH]],
-) {
-    for (group, rows) in rows.chunks(LANES * sum).enumerate() {
-        let mut block = [[0; LANES]; LANES];
-        pair_neighbours(isa, rows, sum, column, &mut block);
-        transpose(isa, &mut block);
-        let columns = group * LANES..WIDTH.min((group + 1) * LANES);
-        for (panel, words) in panel.iter_mut().zip(&block) {
-            panel[columns.clone()].copy_from_slice(&words[..columns.len()]);
+/// The words of a panel that meet the same words of the other operand.
+pub(in crate::linear) trait Line: Copy + AsMut<[u32]> {}
+
+impl<const WIDTH: usize> Line for [u32; WIDTH] {}
+
+/// Words of a line.
+#[inline(always)]
+const fn width<L: Line>() -> usize {
+    size_of::<L>() / size_of::<u32>()
+}
+
+elementwise! {
+    /// Packs the rows of a panel, by blocks of 16 rows and 32 columns.
+    fn pack_panel<L: Line>(rows: &[f32], sum: usize, panel: &mut [L]) = rounding pack_panel_body::<L>;
+}
+
+#[inline(always)]
+fn pack_panel_body<L: Line>(rounding: Rounding, rows: &[f32], sum: usize, panel: &mut [L]) {
+    for first in (0..width::<L>()).step_by(LANES) {
+        let columns = first..width::<L>().min(first + LANES);
+        for (run, lines) in panel.chunks_mut(LANES).enumerate() {
+            let mut block = [[0; LANES]; LANES];
+            let rows = rows.chunks_exact(sum).skip(first);
+            for (words, row) in block.iter_mut().zip(rows) {
+                let ahead = row.as_ptr().wrapping_add(2 * LANES * (run + AHEAD));
+                prefetch(ahead);
+                prefetch(ahead.wrapping_add(LANES));
+                *words = neighbours(rounding, &row[2 * LANES * run..]);
+            }
+            transpose(rounding, &mut block);
+            for (line, words) in lines.iter_mut().zip(&block) {
+                line.as_mut()[columns.clone()].copy_from_slice(&words[..columns.len()]);
+            }
         }
     }
 }
 
-fn transpose(isa: Isa, block: &mut [[u32; LANES]; LANES]) {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Bf16 => {
-            // SAFETY: the instruction set is only made where the processor has it.
-            unsafe { avx512::transpose(block) }
+/// The words of a row's first 32 numbers; zeros behind its end.
+#[inline(always)]
+fn neighbours(rounding: Rounding, row: &[f32]) -> [u32; LANES] {
+    let mut padded = [[0.0; LANES]; 2];
+    let [first, second] = if let Some(blocks) = row.as_chunks().0.first_chunk() {
+        blocks
+    } else {
+        padded.as_flattened_mut()[..row.len()].copy_from_slice(row);
+        &padded
+    };
+    let first = bf16::pack(&<bf16 as Element>::round_block(rounding, first));
+    let second = bf16::pack(&<bf16 as Element>::round_block(rounding, second));
+    let mut words = [0; LANES];
+    words[..LANES / 2].copy_from_slice(&first);
+    words[LANES / 2..].copy_from_slice(&second);
+    words
+}
+
+elementwise! {
+    /// Packs some columns of `[sum, extent]` into panels that lie one behind the other.
+    fn pack_together<L: Line>(matrix: &[f32], extent: usize, columns: Range<usize>, panels: &mut [L])
+        = rounding pack_together_body::<L>;
+}
+
+#[inline(always)]
+fn pack_together_body<L: Line>(
+    rounding: Rounding,
+    matrix: &[f32],
+    extent: usize,
+    columns: Range<usize>,
+    panels: &mut [L],
+) {
+    let pairs = (matrix.len() / extent).div_ceil(2);
+    let part = |row: usize| {
+        let row = matrix.get(row * extent..).unwrap_or_default();
+        row.get(columns.clone()).unwrap_or_default()
+    };
+    let mut padded = [[[0.0; LANES]; TOGETHER / LANES]; 2];
+    let mut words = [[0; LANES]; TOGETHER / LANES];
+    for pair in 0..pairs {
+        for row in [2 * (pair + AHEAD), 2 * (pair + AHEAD) + 1] {
+            part(row)
+                .iter()
+                .step_by(LANES)
+                .for_each(|line| prefetch(std::ptr::from_ref(line)));
         }
+        let [first, second] = &mut padded;
+        let first = whole(part(2 * pair), first);
+        let second = whole(part(2 * pair + 1), second);
+        for (words, (first, second)) in words.iter_mut().zip(first.iter().zip(second)) {
+            *words = bf16::words(rounding, first, second);
+        }
+        let panels = panels.iter_mut().skip(pair).step_by(pairs);
+        for (line, words) in panels.zip(words.as_flattened().chunks_exact(width::<L>())) {
+            line.as_mut().copy_from_slice(words);
+        }
+    }
+}
+
+/// Blocks of a part of a row; in `padded` where it is shorter than others, with zeros behind.
+#[inline(always)]
+fn whole<'a>(
+    part: &'a [f32],
+    padded: &'a mut [Lanes; TOGETHER / LANES],
+) -> &'a [Lanes; TOGETHER / LANES] {
+    if let Some(blocks) = part.as_chunks().0.first_chunk() {
+        return blocks;
+    }
+    let (values, rest) = padded.as_flattened_mut().split_at_mut(part.len());
+    values.copy_from_slice(part);
+    rest.fill(0.0);
+    padded
+}
+
+#[inline(always)]
+fn transpose(rounding: Rounding, block: &mut [[u32; LANES]; LANES]) {
+    match rounding {
+        // SAFETY: only loops that are compiled for AVX-512 round by an instruction of it.
+        #[cfg(target_arch = "x86_64")]
+        Rounding::Instruction => unsafe { avx512::transpose(block) },
         _ => {
             let rows = *block;
             for (column, out) in block.iter_mut().enumerate() {
@@ -137,6 +213,7 @@ mod avx512 {
     use super::LANES;
 
     /// Four steps: words, then pairs of words within the quarters of four rows, then the quarters themselves.
+    #[inline]
     #[target_feature(enable = "avx512f")]
     pub(super) fn transpose(block: &mut [[u32; LANES]; LANES]) {
         // SAFETY: a row is as long as a register.
@@ -173,54 +250,6 @@ mod avx512 {
             // SAFETY: as above.
             unsafe { _mm512_storeu_si512(row.as_mut_ptr().cast(), register) };
         }
-    }
-}
-
-elementwise! {
-    /// Words of numbers above each other; `second` is empty behind the last row.
-    fn pair_rows(first: &[f32], second: &[f32], words: &mut [u32; TOGETHER]) = pair_rows_body;
-}
-
-#[inline(always)]
-fn pair_rows_body(first: &[f32], second: &[f32], words: &mut [u32; TOGETHER]) {
-    if second.is_empty() {
-        words
-            .iter_mut()
-            .zip(first)
-            .for_each(|(word, first)| *word = bf16::word(*first, 0.0));
-    } else {
-        words
-            .iter_mut()
-            .zip(first.iter().zip(second))
-            .for_each(|(word, (first, second))| *word = bf16::word(*first, *second));
-    }
-}
-
-elementwise! {
-    /// Words of neighbouring numbers, up to 16 rows from a column on; zeros behind the end of a row.
-    fn pair_neighbours(rows: &[f32], sum: usize, column: usize, words: &mut [[u32; LANES]; LANES]) = pair_neighbours_body;
-}
-
-#[inline(always)]
-fn pair_neighbours_body(
-    rows: &[f32],
-    sum: usize,
-    column: usize,
-    words: &mut [[u32; LANES]; LANES],
-) {
-    for (row, words) in rows.chunks_exact(sum).zip(words) {
-        let row = &row[column..];
-        let mut padding = [0.0; 2 * LANES];
-        let row = if let Some(row) = row.first_chunk() {
-            row
-        } else {
-            padding[..row.len()].copy_from_slice(row);
-            &padding
-        };
-        words
-            .iter_mut()
-            .zip(row.as_chunks().0)
-            .for_each(|(word, [first, second])| *word = bf16::word(*first, *second));
     }
 }
 

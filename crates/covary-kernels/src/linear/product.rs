@@ -4,8 +4,9 @@
 use rayon::prelude::*;
 
 use super::panel::Panels;
-use super::tile::{COLUMNS, ROWS, prefetch, tile};
+use super::tile::{COLUMNS, ROWS, tile};
 use crate::element::LANES;
+use crate::prefetch::prefetch_to_write;
 
 /// Panels of A in a job.
 const JOB: usize = 16;
@@ -39,7 +40,7 @@ impl Output {
     /// Asks for the cache lines of a part.
     fn prefetch(&self, row: usize, column: usize) {
         for column in (column..self.columns.min(column + COLUMNS)).step_by(LANES) {
-            prefetch(self.data.wrapping_add(row * self.columns + column));
+            prefetch_to_write(self.data.wrapping_add(row * self.columns + column));
         }
     }
 }

@@ -24,17 +24,6 @@ pub(super) fn tile(_: &[[u32; ROWS]], _: &[[u32; COLUMNS]], _: &mut Sums) {
     unreachable!("only AVX-512 BF16 multiplies packed operands");
 }
 
-/// Asks for the cache line of a number that is about to be written.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn prefetch(number: *const f32) {
-    // SAFETY: a prefetch never faults.
-    unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(number.cast()) }
-}
-
-/// Leaves it to the processor.
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) fn prefetch(_: *const f32) {}
-
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use std::arch::x86_64::{

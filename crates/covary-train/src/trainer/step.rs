@@ -166,7 +166,7 @@ impl TrainState {
             objective.evaluate(&outputs, progress)
         })
         .map_err(|error| error.at_step(self.step + 1))?;
-        let telemetry = telemetry.then(|| {
+        let mut telemetry = telemetry.then(|| {
             timed(&mut phases.telemetry_s, || {
                 Telemetry::measure(objective, model, &evaluation, &outputs, &h)
             })
@@ -180,9 +180,12 @@ impl TrainState {
                 .map(|predictor| predictor.backward(dp))
         });
         let dh = model.projector.backward(&dz);
+        if let Some((telemetry, Some(remainder))) = &mut telemetry {
+            telemetry.complete(remainder, &dh);
+        }
         model.encoder.backward(&dh);
         phases.backward_s += start.elapsed().as_secs_f64();
-        Ok((evaluation, telemetry))
+        Ok((evaluation, telemetry.map(|(telemetry, _)| telemetry)))
     }
 
     /// `target = decay * target + (1 - decay) * online`, parameters only.

@@ -46,15 +46,25 @@ pub struct Spread {
     pub participation_ratio: f64,
 }
 
+/// A term whose gradient at h is what the others leave of the loss's.
+#[derive(Debug)]
+pub(super) struct Remainder {
+    /// Its place among the terms.
+    term: usize,
+    /// The others' gradients at h, added up.
+    others: Vec<f32>,
+}
+
 impl Telemetry {
-    /// Measures a step between its loss and its backward pass.
+    /// Measures a step between its loss and its backward pass, but for the norm at h of the term with the largest gradient at z: the
+    /// backward pass brings it along, for [`Telemetry::complete`], and the largest suffers least from what the others' are rounded by.
     pub(super) fn measure(
         objective: &Objective,
         model: &mut Model,
         evaluation: &Evaluation,
         outputs: &BranchOutputs<'_>,
         h: &[f32],
-    ) -> Self {
+    ) -> (Self, Option<Remainder>) {
         let (n, d) = (outputs.n, outputs.d);
         let (mut terms, mut gradients) = (Vec::new(), Vec::new());
         for (term, gradient) in evaluation.terms.iter().zip(&evaluation.term_gradients) {
@@ -65,14 +75,14 @@ impl Telemetry {
             let dz = embedding_gradient(gradient, z, p, &mut |dp| {
                 model.predictor.as_mut()?.input_gradient(dp)
             });
-            let dh = model.projector.input_gradient(&dz);
             terms.push(TermTelemetry {
                 name: term.name.clone(),
                 z_norm: dot(&dz, &dz).sqrt(),
-                h_norm: dh.map(|dh| dot(&dh, &dh).sqrt()),
+                h_norm: None,
             });
             gradients.push(dz);
         }
+        let remainder = norms_at_h(model, &mut terms, &gradients, h.len());
         let bare = model.projector.before_output_norm();
         let z = bare.or(outputs.embedding[0]).or(outputs.embedding[1]);
         let z = &z.unwrap_or_default()[..n * d];
@@ -85,13 +95,24 @@ impl Telemetry {
             },
             || (Spread::of(z, d), Spread::of(&h[..n * width], width)),
         );
-        Self {
+        let telemetry = Self {
             terms,
             cosines,
             below_hinge,
             embedding,
             representation,
-        }
+        };
+        (telemetry, remainder)
+    }
+
+    /// Adds the norm that is left, from the gradient of the loss at h.
+    pub(super) fn complete(&mut self, remainder: &Remainder, dh: &[f32]) {
+        let left: Vec<f32> = dh
+            .iter()
+            .zip(&remainder.others)
+            .map(|(all, others)| all - others)
+            .collect();
+        self.terms[remainder.term].h_norm = Some(dot(&left, &left).sqrt());
     }
 
     /// Names and values, as they are logged.
@@ -118,6 +139,31 @@ impl Telemetry {
         }
         scalars
     }
+}
+
+/// Norms at h of all terms but the one with the largest gradient at z, which is left; none where the engine cannot tell.
+fn norms_at_h(
+    model: &mut Model,
+    terms: &mut [TermTelemetry],
+    gradients: &[Vec<f32>],
+    len: usize,
+) -> Option<Remainder> {
+    let largest = (0..terms.len()).max_by(|a, b| terms[*a].z_norm.total_cmp(&terms[*b].z_norm))?;
+    let mut others = vec![0.0; len];
+    for (index, (term, dz)) in terms.iter_mut().zip(gradients).enumerate() {
+        if index != largest {
+            let dh = model.projector.input_gradient(dz)?;
+            term.h_norm = Some(dot(&dh, &dh).sqrt());
+            others
+                .iter_mut()
+                .zip(dh)
+                .for_each(|(sum, part)| *sum += part);
+        }
+    }
+    Some(Remainder {
+        term: largest,
+        others,
+    })
 }
 
 impl Spread {

@@ -224,22 +224,29 @@ fn telemetry_changes_no_bit_and_its_parts_are_those_of_single_terms() {
 
 #[test]
 fn a_term_alone_has_the_gradient_norms_of_its_share() {
-    // What telemetry says of the variance in VICReg is what a loss of that term alone has.
-    let alone = small("custom", "terms.variance.weight = 25.0");
-    let (mut whole, mut alone) = (state(&small("vicreg", "")), state(&alone));
-    let of = |state: &mut TrainState| {
-        let telemetry = state
-            .train_step(&views(0), true)
-            .unwrap()
-            .telemetry
-            .unwrap();
-        let term = telemetry
-            .terms
-            .into_iter()
-            .find(|term| term.name == "variance");
-        term.unwrap()
+    // What telemetry says of a term of VICReg is what a loss of that term alone has; one of the three is told by what the others leave.
+    let of = |text: &str, name: &str| {
+        let report = state(text).train_step(&views(0), true).unwrap();
+        let mut terms = report.telemetry.unwrap().terms.into_iter();
+        terms.find(|term| term.name == name).unwrap()
     };
-    assert_eq!(of(&mut whole), of(&mut alone));
+    for (name, weight) in [
+        ("invariance", 25.0),
+        ("variance", 25.0),
+        ("covariance", 1.0),
+    ] {
+        let alone = of(
+            &small("custom", &format!("terms.{name}.weight = {weight:?}")),
+            name,
+        );
+        let whole = of(&small("vicreg", ""), name);
+        assert_eq!(whole.z_norm.to_bits(), alone.z_norm.to_bits(), "{name}");
+        let (whole, alone) = (whole.h_norm.unwrap(), alone.h_norm.unwrap());
+        assert!(
+            (whole - alone).abs() < 1e-5 * alone && alone > 0.0,
+            "{name}: {whole} is not {alone}"
+        );
+    }
 }
 
 #[test]
