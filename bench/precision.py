@@ -25,7 +25,7 @@ def run(binary, out, precision, seed, epochs):
         subprocess.run([str(part) for part in command], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     result, made = (json.loads((folder / name).read_text()) for name in ("result.json", "run.json"))
     row = {"date": datetime.date.today(), "machine": made["cpu"], "commit": made["commit"], "precision": precision, "seed": seed}
-    row |= {key: result[key] for key in ("linear_top1", "linear_top1_sgd", "knn_top1", "loss", "steps", "images_per_s")}
+    row |= {key: result[key] for key in ("linear_top1", "linear_top1_sgd", "knn_top1", "loss", "steps")}
     return row, [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
 
 
