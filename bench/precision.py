@@ -24,7 +24,7 @@ def run(binary, out, precision, seed, epochs):
                    ["quick", "--out", folder, "--set", f"epochs={epochs}", "--set", f"precision={precision}", "--set", f"seed={seed}"])
         subprocess.run([str(part) for part in command], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     result, made = (json.loads((folder / name).read_text()) for name in ("result.json", "run.json"))
-    row = {"date": datetime.date.today(), "machine": made["cpu"], "commit": made["commit"], "precision": precision, "seed": seed}
+    row = {"date": datetime.date.fromtimestamp(made["started_unix_s"]), "machine": made["cpu"], "commit": made["commit"], "precision": precision, "seed": seed}
     row |= {key: result[key] for key in ("linear_top1", "linear_top1_sgd", "knn_top1", "loss", "steps")}
     return row, [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
 
@@ -33,7 +33,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "runs" / "precision")
     parser.add_argument("--binary", default=ROOT / "target" / "release" / "covary")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=9)
     parser.add_argument("--epochs", type=int, default=2)
     a = parser.parse_args()
     runs = [run(a.binary, a.out.resolve(), precision, seed, a.epochs) for seed in range(a.seeds) for precision in COLOURS]

@@ -90,7 +90,7 @@ impl Axis {
         place.clamp(-0.05, 1.05)
     }
 
-    /// Some four round values within the axis.
+    /// Two to six round values within the axis.
     pub(super) fn ticks(&self) -> Vec<f64> {
         match self.scaling {
             Scaling::Linear => {
@@ -99,7 +99,7 @@ impl Axis {
                 let step = [1.0, 2.0, 5.0, 10.0]
                     .map(|factor| factor * power)
                     .into_iter()
-                    .find(|step| *step >= rough)
+                    .find(|step| *step >= 0.75 * rough)
                     .unwrap_or(rough);
                 let first = (self.low / step).ceil() as i64;
                 let last = (self.high / step + 1e-9).floor() as i64;
@@ -217,7 +217,16 @@ mod tests {
     fn ticks_are_round_and_within_the_axis() {
         let axis = Axis::new([0.03, 0.97].into_iter(), Scaling::Linear).unwrap();
         let ticks: Vec<_> = axis.ticks().iter().map(|tick| significant(*tick)).collect();
-        assert_eq!(ticks, ["0.5"].map(str::to_owned));
+        assert_eq!(ticks, ["0.2", "0.4", "0.6", "0.8"].map(str::to_owned));
+        for i in 0..1000 {
+            let low = f64::from(i % 37) - 20.0;
+            let high = low + 1.0 + f64::from(i) / 7.0;
+            let ticks = Axis::new([low, high].into_iter(), Scaling::Linear)
+                .unwrap()
+                .ticks();
+            assert!((2..=6).contains(&ticks.len()), "{low} to {high}: {ticks:?}");
+            assert!(ticks.iter().all(|tick| (low..=high + 1e-9).contains(tick)));
+        }
         let axis = Axis::new([1e-4, 2.0].into_iter(), Scaling::Log).unwrap();
         assert!(axis.ticks().iter().all(|tick| (1e-4..=2.0).contains(tick)));
         assert!((axis.place(1e-4)).abs() < 1e-12 && (axis.place(2.0) - 1.0).abs() < 1e-12);
