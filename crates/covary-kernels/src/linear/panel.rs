@@ -10,11 +10,11 @@ use crate::Isa;
 use crate::conv::Operand;
 use crate::dispatch::elementwise;
 use crate::element::{Element, LANES, Lanes, Rounding};
-use crate::prefetch::prefetch;
+use crate::prefetch::{TO_READ, prefetch};
 
 /// Columns that are read together, whole cache lines of them: some panels.
 const TOGETHER: usize = 192;
-/// Pairs of rows that are asked for before they are read.
+/// Blocks of a row, or pairs of rows, from what is read to what is asked for.
 const AHEAD: usize = 4;
 
 /// A packed operand.
@@ -76,7 +76,7 @@ impl<const WIDTH: usize> Panels<WIDTH> {
 }
 
 /// The words of a panel that meet the same words of the other operand.
-pub(in crate::linear) trait Line: Copy + AsMut<[u32]> {}
+pub(in crate::linear) trait Line: AsMut<[u32]> {}
 
 impl<const WIDTH: usize> Line for [u32; WIDTH] {}
 
@@ -100,8 +100,8 @@ fn pack_panel_body<L: Line>(rounding: Rounding, rows: &[f32], sum: usize, panel:
             let rows = rows.chunks_exact(sum).skip(first);
             for (words, row) in block.iter_mut().zip(rows) {
                 let ahead = row.as_ptr().wrapping_add(2 * LANES * (run + AHEAD));
-                prefetch(ahead);
-                prefetch(ahead.wrapping_add(LANES));
+                prefetch::<TO_READ>(ahead);
+                prefetch::<TO_READ>(ahead.wrapping_add(LANES));
                 *words = neighbours(rounding, &row[2 * LANES * run..]);
             }
             transpose(rounding, &mut block);
@@ -156,7 +156,7 @@ fn pack_together_body<L: Line>(
             part(row)
                 .iter()
                 .step_by(LANES)
-                .for_each(|line| prefetch(std::ptr::from_ref(line)));
+                .for_each(|line| prefetch::<TO_READ>(line));
         }
         let [first, second] = &mut padded;
         let first = whole(part(2 * pair), first);

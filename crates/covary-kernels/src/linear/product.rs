@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::panel::Panels;
 use super::tile::{COLUMNS, ROWS, tile};
 use crate::element::LANES;
-use crate::prefetch::prefetch_to_write;
+use crate::prefetch::{TO_WRITE, prefetch};
 
 /// Panels of A in a job.
 const JOB: usize = 16;
@@ -40,7 +40,7 @@ impl Output {
     /// Asks for the cache lines of a part.
     fn prefetch(&self, row: usize, column: usize) {
         for column in (column..self.columns.min(column + COLUMNS)).step_by(LANES) {
-            prefetch_to_write(self.data.wrapping_add(row * self.columns + column));
+            prefetch::<TO_WRITE>(self.data.wrapping_add(row * self.columns + column));
         }
     }
 }

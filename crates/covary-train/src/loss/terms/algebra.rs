@@ -81,7 +81,6 @@ pub(super) fn squared_product(x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
 }
 
 /// [`squared_product`] of a matrix with itself, which needs one product: `‖ZᵀZ‖² = ‖Z Zᵀ‖²`.
-///
 pub(super) fn squared_self_product(z: Tensor<2>) -> Tensor<1> {
     let [n, d] = z.dims();
     let z = if n < d { z } else { z.transpose() };
