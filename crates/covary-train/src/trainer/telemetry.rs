@@ -87,20 +87,12 @@ impl Telemetry {
         let z = bare.or(outputs.embedding[0]).or(outputs.embedding[1]);
         let z = &z.unwrap_or_default()[..n * d];
         let width = model.representation_width();
-        let hinge = objective.hinge();
-        let ((cosines, below_hinge), (embedding, representation)) = rayon::join(
-            || {
-                let below = hinge.map(|gamma| share_below(outputs, gamma));
-                (cosines(&terms, &gradients), below)
-            },
-            || (Spread::of(z, d), Spread::of(&h[..n * width], width)),
-        );
         let telemetry = Self {
+            cosines: cosines(&terms, &gradients),
             terms,
-            cosines,
-            below_hinge,
-            embedding,
-            representation,
+            below_hinge: objective.hinge().map(|gamma| share_below(outputs, gamma)),
+            embedding: Spread::of(z, d),
+            representation: Spread::of(&h[..n * width], width),
         };
         (telemetry, remainder)
     }
