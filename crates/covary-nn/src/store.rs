@@ -1,12 +1,13 @@
 //! Networks as safetensors files under PyTorch's names, with BatchNorm's `num_batches_tracked`, so that
 //! `load_state_dict(strict=True)` of the same module takes them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 
 use fs_err as fs;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::Value;
 
 use crate::layout::{Layout, LayoutEntry};
 use crate::{Network, NnError};
@@ -14,7 +15,7 @@ use crate::{Network, NnError};
 const COUNTER: &str = "num_batches_tracked";
 
 impl Network {
-    /// Writes parameters and running statistics; the file appears when it is complete.
+    /// Writes parameters and running statistics; the file appears when it is complete. Equal networks give equal bytes.
     ///
     /// # Errors
     /// [`NnError::Io`] when it cannot be written.
@@ -42,7 +43,8 @@ impl Network {
         let views = views
             .into_iter()
             .map(|(name, view)| (name, view.expect("a layout's shapes count its numbers")));
-        let bytes = safetensors::serialize(views, Some(metadata)).expect("names are unique");
+        let mut bytes = safetensors::serialize(views, Some(metadata)).expect("names are unique");
+        sort_header(&mut bytes);
         write_atomically(path, &bytes).map_err(|source| NnError::Io {
             path: path.into(),
             source,
@@ -85,6 +87,18 @@ impl Network {
         self.statistics_mut().copy_from_slice(&statistics);
         Ok(())
     }
+}
+
+/// Sorts the keys of a safetensors header, which come in a hash map's order. The header keeps its length.
+fn sort_header(bytes: &mut [u8]) {
+    let (length, rest) = bytes.split_at_mut(8);
+    let length = u64::from_le_bytes(length.try_into().expect("eight bytes"));
+    let header = &mut rest[..length as usize];
+    let entries: BTreeMap<String, BTreeMap<String, Value>> =
+        serde_json::from_slice(header).expect("safetensors writes JSON objects");
+    let sorted = serde_json::to_vec(&entries).expect("what was JSON is JSON");
+    header.fill(b' ');
+    header[..sorted.len()].copy_from_slice(&sorted);
 }
 
 fn read_tensor(tensors: &SafeTensors<'_>, entry: &LayoutEntry) -> Result<Vec<f32>, String> {

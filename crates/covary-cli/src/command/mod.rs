@@ -12,5 +12,6 @@ pub(crate) mod pretrain;
 pub(crate) mod probe;
 pub(crate) mod report;
 pub(crate) mod study;
+mod study_dry_run;
 pub(crate) mod study_tables;
 pub(crate) mod summary;

@@ -1,6 +1,5 @@
 //! `covary study`: a plan's runs, trained, and what they say; `covary study status`: how far it is.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,17 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use covary_study::{
-    Analysis, Design, Ending, Event, Execution, Plan, Record, RunState, Study, StudyFolder,
-    execute, network_key,
+    Analysis, Design, Ending, Event, Execution, Plan, Record, RunState, Study, StudyFolder, execute,
 };
-use covary_train::{Pretraining, Speed, bench};
 
-use super::study_tables;
+use super::{study_dry_run, study_tables};
 use crate::INTERRUPTED;
-use crate::output::{Table, duration, line, say};
-
-/// Steps that a network is timed by.
-const TIMED_STEPS: u64 = 5;
+use crate::output::{duration, line, say};
 
 /// Train every run of a plan and say what each change does, and how sure that is.
 #[derive(Args)]
@@ -44,7 +38,7 @@ struct Arguments {
     /// Runs at a time, each with its part of the cores.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     jobs: u64,
-    /// List and check the runs, time a step of each network, predict the time, and stop.
+    /// List and check the runs, time a step of each network, predict the time of those not done, and stop.
     #[arg(long)]
     dry_run: bool,
     /// Print the analysis as one JSON object as the last line of stdout.
@@ -91,12 +85,13 @@ impl Arguments {
             jobs: self.jobs as usize,
             threads: (cores / self.jobs as usize).max(1),
         };
-        if self.dry_run {
-            return dry_run(&design, &execution);
-        }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let default = || Path::new("runs").join(format!("study-{stem}"));
         let folder = self.out.clone().unwrap_or_else(default);
+        if self.dry_run {
+            let begun = StudyFolder::open(&folder).ok();
+            return study_dry_run::print(&design, &execution, begun.as_ref());
+        }
         let folder = StudyFolder::create(&folder, &design.plan, self.resume)?;
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);
@@ -214,55 +209,4 @@ impl<'a> Talk<'a> {
             }
         }
     }
-}
-
-/// Lists the runs, times each distinct network and adds up.
-fn dry_run(design: &Design, execution: &Execution) -> Result<ExitCode> {
-    let runs = design.runs();
-    let mut speeds: BTreeMap<String, (Speed, f64)> = BTreeMap::new();
-    let mut table = Table::new(&["run", "seed", "key", "steps", "training"]);
-    let mut total = 0.0;
-    for (arm, run) in &runs {
-        let network = network_key(&run.config);
-        if !speeds.contains_key(&network) {
-            say(&format!(
-                "timing {} steps of {}",
-                TIMED_STEPS, design.arms[*arm].name
-            ));
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(execution.threads)
-                .build()
-                .context("starting the threads")?;
-            let measured = pool.install(|| -> Result<(Speed, f64)> {
-                let mut pretraining = Pretraining::prepare(run.config.clone())?;
-                let steps_per_epoch = pretraining.total_steps() / run.config.epochs;
-                Ok((
-                    bench(&mut pretraining, TIMED_STEPS, false)?,
-                    steps_per_epoch as f64,
-                ))
-            });
-            speeds.insert(network.clone(), measured?);
-        }
-        let (speed, steps_per_epoch) = &speeds[&network];
-        let steps = steps_per_epoch * run.config.epochs as f64;
-        let seconds = steps * speed.step_s;
-        total += seconds;
-        table.row(vec![
-            design.arms[*arm].name.clone(),
-            run.seed.to_string(),
-            run.key.clone(),
-            format!("{steps:.0}"),
-            duration(seconds),
-        ]);
-    }
-    line(&table.render());
-    line(&format!(
-        "{} runs, {} networks: about {} of training with {} at a time ({} threads each); monitoring and scoring come on top",
-        runs.len(),
-        speeds.len(),
-        duration(total / execution.jobs as f64),
-        execution.jobs,
-        execution.threads
-    ));
-    Ok(ExitCode::SUCCESS)
 }

@@ -445,6 +445,25 @@ fn reestimated_statistics_of_one_batch_make_eval_equal_training() {
 }
 
 #[test]
+fn equal_networks_give_equal_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = ResNetConfig::named("resnet18", 4, 32, 32).unwrap();
+    let mut network = Network::resnet(&config, &engine()).unwrap();
+    network.initialise(2, "encoder");
+    let file = |name: &str| {
+        // Each map has an order of its own.
+        let metadata = (0..8).map(|key| (format!("key {key}"), "value".to_owned()));
+        let path = folder.path().join(name);
+        network.save(&path, metadata.collect()).unwrap();
+        std::fs::read(path).unwrap()
+    };
+    let bytes = file("a");
+    assert!(bytes == file("b"));
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    assert_eq!(header.metadata().as_ref().unwrap().len(), 8);
+}
+
+#[test]
 fn a_network_reads_back_its_own_file_and_names_what_does_not_fit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("encoder.safetensors");
