@@ -1,7 +1,7 @@
 """Draws the runs of one or more studies: one row an arm, one mark a seed, the accuracy of a linear classifier on the representation. A
 cross is a run whose embedding was lost. An arm that several studies have is drawn from the first. Needs matplotlib (bench/requirements.txt).
 
-  python studies/draw.py results/techniques results/techniques-earlier --mark "raw pixels" 41.3 -o docs/techniques.svg
+  python studies/draw.py results/techniques --mark "raw pixels" 41.3 -o docs/techniques.svg
 """
 import argparse, csv, pathlib
 
