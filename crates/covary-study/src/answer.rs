@@ -154,26 +154,39 @@ fn own(map: &MarginMap) -> Option<Rate> {
     (lost.n > 0).then_some(lost)
 }
 
+/// What each technique survives; those that survive the same, together.
 fn of_margins(maps: &[MarginMap]) -> String {
-    let sentences = maps.iter().map(|map| {
-        let most = map.lr.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let lr = match map.lr_margin {
-            None => own(map).map_or_else(
-                || "is not known at its own settings".to_owned(),
-                |lost| format!("lost {} of {} runs at its own settings", lost.k, lost.n),
-            ),
-            Some(factor) if factor >= most => {
-                format!("survives every learning rate tried (up to x {factor})")
-            }
-            Some(factor) => format!("survives learning rates up to x {factor}"),
-        };
-        let weight = match map.weight_margin {
-            Some(0.0) => " and the loss of its regulariser".to_owned(),
-            Some(factor) if factor >= 1.0 => " and no smaller weight".to_owned(),
-            Some(factor) => format!(" and weights down to x {factor}"),
-            None => String::new(),
-        };
-        format!("{} {lr}{weight}", map.technique)
-    });
-    format!("{}.", sentences.collect::<Vec<_>>().join("; "))
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for map in maps {
+        let (words, name) = (survived(map), quoted(&map.technique));
+        match groups.iter_mut().find(|(other, _)| *other == words) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((words, vec![name])),
+        }
+    }
+    let sentences = groups
+        .iter()
+        .map(|(words, names)| format!("{words}: {}.", names.join(", ")));
+    sentences.collect::<Vec<_>>().join(" ")
+}
+
+fn survived(map: &MarginMap) -> String {
+    let most = map.lr.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let lr = match map.lr_margin {
+        None => own(map).map_or_else(
+            || "Not known at their own settings".to_owned(),
+            |lost| format!("Lost {} of {} runs at own settings", lost.k, lost.n),
+        ),
+        Some(factor) if factor >= most => {
+            format!("No run lost at any learning rate tried (up to x {factor})")
+        }
+        Some(factor) => format!("No run lost at learning rates up to x {factor}"),
+    };
+    let weight = match map.weight_margin {
+        Some(0.0) => ", nor at x 1 without the regulariser".to_owned(),
+        Some(factor) if factor >= 1.0 => ", not so at smaller weights".to_owned(),
+        Some(factor) => format!(", nor at x 1 with weights down to x {factor}"),
+        None => String::new(),
+    };
+    format!("{lr}{weight}")
 }

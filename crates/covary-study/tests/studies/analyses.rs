@@ -197,12 +197,24 @@ fn a_margin_is_where_losses_begin() {
     let map = &analysis.margins[0];
     assert_eq!((map.lr_margin, map.weight_margin), (Some(3.0), Some(0.1)));
     assert_eq!((map.cells[0][3].lost.k, map.cells[0][3].lost.n), (2, 2));
-    assert!(
-        analysis
-            .answer
-            .contains("survives learning rates up to x 3 and weights down to x 0.1"),
-        "{}",
-        analysis.answer
+    assert_eq!(
+        analysis.answer,
+        "No run lost at learning rates up to x 3, nor at x 1 with weights down to x 0.1: vicreg."
+    );
+}
+
+#[test]
+fn techniques_with_the_same_margin_are_named_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = "kind = \"margin\"\nseeds = [0]\n[base]\n[margin]\nlr = [1, 3]\nweight = [1]\n\
+        [[variant]]\nname = \"a\"\n[[variant]]\nname = \"b\"\nset = [\"method=tico\"]\n[[variant]]\nname = \"c\"\nset = [\"method=byol\"]\n";
+    made_up::study(folder.path(), plan, |arm| {
+        healthy(if arm.starts_with('b') { 0.12 } else { 0.5 })
+    });
+    let analysis = Analysis::of(&Study::open(folder.path()).unwrap());
+    assert_eq!(
+        analysis.answer,
+        "No run lost at any learning rate tried (up to x 3): a, c. Lost 1 of 1 runs at own settings: b."
     );
 }
 
@@ -212,10 +224,7 @@ fn a_loss_at_a_techniques_own_settings_is_counted() {
     let plan = "kind = \"margin\"\nseeds = [0, 1]\n[base]\n[[variant]]\nname = \"vicreg\"\nregulariser = [\"variance\", \"covariance\"]\n";
     made_up::study(folder.path(), plan, |_| healthy(0.12));
     let analysis = Analysis::of(&Study::open(folder.path()).unwrap());
-    assert_eq!(
-        analysis.answer,
-        "vicreg lost 2 of 2 runs at its own settings."
-    );
+    assert_eq!(analysis.answer, "Lost 2 of 2 runs at own settings: vicreg.");
 }
 
 #[test]
