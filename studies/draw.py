@@ -1,5 +1,5 @@
-"""Draws the runs of one or more studies: one row an arm, one mark a seed, the accuracy of a linear classifier on the representation. A
-cross is a run whose embedding was lost. An arm that several studies have is drawn from the first. Needs matplotlib (bench/requirements.txt).
+"""Draws the runs of a study: one row an arm, one mark a seed, the accuracy of a linear classifier on the representation. A cross is a run
+whose embedding was lost. Needs matplotlib (bench/requirements.txt).
 
   python studies/draw.py results/techniques --mark "raw pixels" 41.3 -o docs/techniques.svg
 """
@@ -15,15 +15,12 @@ COLOURS = ["#1b6ca8", "#d1662b", "#3a8f5c", "#7a5195"]
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", type=pathlib.Path, nargs="+", help="a folder with runs.csv, as `covary report` writes it")
+    parser.add_argument("tables", type=pathlib.Path, help="a folder with runs.csv, as `covary report` writes it")
     parser.add_argument("--mark", nargs=2, metavar=("NAME", "PERCENT"), help="an accuracy to hold them against")
     parser.add_argument("-o", "--out", type=pathlib.Path, required=True)
     a = parser.parse_args()
-    rows = []
-    for folder in a.tables:
-        known = {row["arm"] for row in rows}
-        with open(folder / "runs.csv", newline="") as file:
-            rows += [row for row in csv.DictReader(file) if row["arm"] not in known]
+    with open(a.tables / "runs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     methods = list(dict.fromkeys(arm.split(",")[0] for arm in arms))
     arms.sort(key=lambda arm: methods.index(arm.split(",")[0]))

@@ -59,6 +59,10 @@ pub(super) fn print(
         ]);
     }
     line(&table.render());
+    if left == 0 {
+        line(&format!("{} runs, all of them done", runs.len()));
+        return Ok(ExitCode::SUCCESS);
+    }
     line(&format!(
         "{} runs, {} of them done; the others, of {} networks, take about {} of training with {} at a time ({} threads each); \
          monitoring and scoring come on top",

@@ -40,6 +40,13 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
     covary(folder).args(arguments).output().unwrap()
 }
 
+/// [`run`], with what it said where it fails.
+fn succeed(folder: &Path, arguments: &[&str]) -> Output {
+    let output = run(folder, arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    output
+}
+
 /// When each run's result was written, by key.
 fn results(study: &Path) -> BTreeMap<String, SystemTime> {
     let entries = std::fs::read_dir(study.join("runs")).unwrap();
@@ -88,11 +95,10 @@ fn wait_for_steps(study: &Path, child: &mut Child, steps: usize) {
 #[test]
 fn a_study_ends_with_effects_and_a_diverged_run_is_an_outcome() {
     let folder = folder(PLAN);
-    let output = run(
+    let output = succeed(
         folder.path(),
         &["study", "plan.toml", "--out", "study", "--json"],
     );
-    assert!(output.status.success(), "{}", text(&output.stderr));
     let analysis = last_json(&output);
     let states: Vec<_> = analysis["arms"]
         .as_array()
@@ -149,21 +155,19 @@ fn a_study_ends_with_effects_and_a_diverged_run_is_an_outcome() {
     );
     let changed = PLAN.replace("terms.covariance.weight=0", "terms.covariance.weight=0.5");
     std::fs::write(folder.path().join("plan.toml"), changed).unwrap();
-    let output = run(
+    succeed(
         folder.path(),
         &["study", "plan.toml", "--out", "study", "--resume"],
     );
-    assert!(output.status.success(), "{}", text(&output.stderr));
     let after = results(&folder.path().join("study"));
     assert_eq!(after.len(), before.len() + 2);
     assert!(before.iter().all(|(key, written)| after[key] == *written));
     let elsewhere = tempfile::tempdir().unwrap();
     let study = folder.path().join("study");
-    let status = run(
+    let status = succeed(
         elsewhere.path(),
         &["study", "status", study.to_str().unwrap()],
     );
-    assert!(status.status.success(), "{}", text(&status.stderr));
     assert!(
         text(&status.stdout).contains("diverged"),
         "{}",
@@ -176,11 +180,10 @@ fn a_killed_study_goes_on_and_ends_with_the_bits_of_one_left_alone() {
     // Some seconds of training, so that a signal meets it before its end.
     let plan = "seeds = [0]\n[base]\nrecipe = \"small.toml\"\nset = [\"epochs=100\"]\n[[variant]]\nname = \"longer\"\nset = [\"epochs=101\"]\n";
     let folder = folder(plan);
-    let whole = run(
+    succeed(
         folder.path(),
         &["study", "plan.toml", "--out", "whole", "--jobs", "2"],
     );
-    assert!(whole.status.success(), "{}", text(&whole.stderr));
     let start = |resume: bool| {
         let mut command = covary(folder.path());
         command
@@ -236,14 +239,12 @@ fn a_study_has_a_report_and_forecasts_a_run() {
         [[variant]]\nname = \"no-variance\"\nset = [\"terms.variance.weight=0\"]\n\
         [[variant]]\nname = \"slow\"\nset = [\"optimizer.lr=1e-4\"]\n";
     let folder = folder(plan);
-    let output = run(
+    succeed(
         folder.path(),
         &["study", "plan.toml", "--out", "study", "--jobs", "2"],
     );
-    assert!(output.status.success(), "{}", text(&output.stderr));
 
-    let report = run(folder.path(), &["report", "study", "-o", "out/page.html"]);
-    assert!(report.status.success(), "{}", text(&report.stderr));
+    let report = succeed(folder.path(), &["report", "study", "-o", "out/page.html"]);
     assert_eq!(text(&report.stdout).trim(), "out/page.html");
     let html = std::fs::read_to_string(folder.path().join("out/page.html")).unwrap();
     assert!(html.contains("no-covariance") && html.contains("<section id=\"spectra\">"));
@@ -255,15 +256,13 @@ fn a_study_has_a_report_and_forecasts_a_run() {
         .next()
         .unwrap();
     let one = format!("study/runs/{key}");
-    let output = run(folder.path(), &["report", &one]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    succeed(folder.path(), &["report", &one]);
     assert!(folder.path().join(&one).join("report.html").is_file());
 
-    let output = run(
+    let output = succeed(
         folder.path(),
         &["forecast", &one, "--from", "study", "--at", "0.5", "--json"],
     );
-    assert!(output.status.success(), "{}", text(&output.stderr));
     let forecast = last_json(&output);
     assert_eq!(
         (&forecast["runs"], &forecast["variants"], &forecast["step"]),
@@ -302,11 +301,10 @@ fn a_study_of_margins_draws_where_a_technique_is_lost() {
         [margin]\nlr = [1, 1e30]\nweight = [1, 0]\n[[variant]]\nname = \"vicreg\"\nset = [\"schedule.warmup=0\"]\n\
         regulariser = [\"variance\", \"covariance\"]\n";
     let folder = folder(plan);
-    let output = run(
+    let output = succeed(
         folder.path(),
         &["study", "plan.toml", "--out", "study", "--json"],
     );
-    assert!(output.status.success(), "{}", text(&output.stderr));
     let map = &last_json(&output)["margins"][0];
     for row in 0..2 {
         assert_eq!(map["cells"][row][1]["diverged"], 1, "{map}");
@@ -317,8 +315,7 @@ fn a_study_of_margins_draws_where_a_technique_is_lost() {
 #[test]
 fn a_dry_run_lists_the_runs_and_writes_nothing() {
     let folder = folder(PLAN);
-    let output = run(folder.path(), &["study", "plan.toml", "--dry-run"]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = succeed(folder.path(), &["study", "plan.toml", "--dry-run"]);
     let list = text(&output.stdout);
     assert!(list.contains("6 runs, 0 of them done"), "{list}");
     assert!(!folder.path().join("runs").exists());
@@ -327,18 +324,24 @@ fn a_dry_run_lists_the_runs_and_writes_nothing() {
 #[test]
 fn a_dry_run_of_a_study_that_was_begun_counts_what_is_left() {
     let folder = folder(PLAN);
-    let whole = run(folder.path(), &["study", "plan.toml", "--out", "study"]);
-    assert!(whole.status.success(), "{}", text(&whole.stderr));
+    succeed(folder.path(), &["study", "plan.toml", "--out", "study"]);
     let plan = PLAN.replace("seeds = [0, 1]", "seeds = [0, 1, 2]");
     std::fs::write(folder.path().join("plan.toml"), plan).unwrap();
-    let output = run(
+    let output = succeed(
         folder.path(),
         &["study", "plan.toml", "--out", "study", "--dry-run"],
     );
-    assert!(output.status.success(), "{}", text(&output.stderr));
     let list = text(&output.stdout);
     assert!(list.contains("9 runs, 6 of them done"), "{list}");
     assert_eq!(list.matches("missing").count(), 3, "{list}");
+
+    std::fs::write(folder.path().join("plan.toml"), PLAN).unwrap();
+    let done = succeed(
+        folder.path(),
+        &["study", "plan.toml", "--out", "study", "--dry-run"],
+    );
+    assert!(text(&done.stdout).contains("6 runs, all of them done"));
+    assert!(!text(&done.stderr).contains("timing"));
 }
 
 #[test]
