@@ -1,7 +1,7 @@
 //! From a plan to runs: every arm (base, variant, cell) with its seeds, each configuration resolved and checked, each run with its key.
 
+use covary_loss::Objective;
 use covary_train::config::TrainConfig;
-use covary_train::loss::Objective;
 
 use crate::plan::{Factorial, Kind, Level, Plan};
 use crate::{StudyError, key};

@@ -8,9 +8,9 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use covary_data::rng::stream;
+use covary_loss::method;
+use covary_loss::{BranchOutputs, Objective, TERMS};
 use covary_train::config::TrainConfig;
-use covary_train::loss::{BranchOutputs, Objective, TERMS};
-use covary_train::method;
 use rand::Rng;
 
 const SHAPES: [(usize, usize); 2] = [(128, 512), (256, 2048)];

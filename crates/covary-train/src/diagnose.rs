@@ -9,10 +9,11 @@ use covary_data::{Augmenter, rng::stream};
 use serde_json::{Map, Value, json};
 
 use crate::evaluate::represent;
-use crate::metrics::{METRICS, Sample, Verdict, measure};
 use crate::run::{Checkpoint, RunFolder, number};
 use crate::trainer::TrainState;
-use crate::{Embeddings, Matrix, Pretraining, TrainError};
+use crate::{Pretraining, TrainError};
+use covary_score::{Embeddings, Matrix};
+use covary_score::{METRICS, Sample, Verdict, measure};
 
 /// Images whose augmented views are measured, and views of each.
 const VIEWED: (usize, usize) = (500, 10);

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::loss::LossError;
-use crate::method::MethodError;
+use covary_loss::LossError;
+use covary_loss::method::MethodError;
 
 /// An error of the laboratory.
 #[derive(Debug, thiserror::Error)]
@@ -116,16 +116,27 @@ pub enum TrainError {
     Network(#[from] covary_nn::NnError),
     /// Probe.
     #[error(transparent)]
-    Probe(#[from] crate::EmbeddingError),
+    Probe(#[from] covary_score::EmbeddingError),
     /// A matrix in a file.
     #[error(transparent)]
-    Matrix(#[from] crate::MatrixError),
+    Matrix(#[from] covary_score::MatrixError),
     /// The instruction set asked for.
     #[error(transparent)]
     Isa(#[from] covary_kernels::IsaError),
 }
 
 impl TrainError {
+    /// The error of a loss at a training step.
+    pub fn of_loss(error: LossError, step: u64) -> Self {
+        match error {
+            LossError::NotFinite { term, .. } => Self::NotFinite {
+                step,
+                what: format!("term {term}"),
+            },
+            other => Self::Loss(other),
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let fixed = match self {
@@ -142,7 +153,7 @@ impl TrainError {
             Self::Loss(LossError::Whitening { .. }) => {
                 "lower projector.dim or raise batch_size; embedding.normalise = \"standardise\" needs no more rows than 2"
             }
-            Self::Matrix(crate::MatrixError::Format { .. }) => {
+            Self::Matrix(covary_score::MatrixError::Format { .. }) => {
                 "give FILE.npy, FILE.safetensors:TENSOR or FILE.parquet:COLUMN"
             }
             Self::RunExists { .. } => "give another folder with --out, or go on with --resume",

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use covary_data::{AugmentConfig, Dataset, hold_out};
 
+use crate::TrainError;
 use crate::evaluate::{Spaces, represent, spaces};
 use crate::trainer::TrainState;
-use crate::{Embeddings, LabeledEmbeddings, NearestNeighbors, Sample, TrainError, Verdict};
+use covary_score::{Embeddings, LabeledEmbeddings, NearestNeighbors, Sample, Verdict};
 
 /// Neighbours that vote.
 const NEIGHBOURS: usize = 20;

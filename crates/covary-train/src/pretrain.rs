@@ -12,7 +12,9 @@ use covary_nn::EngineConfig;
 use serde_json::{Map, Value};
 
 use crate::TrainError;
-use crate::config::{TrainConfig, differences};
+use covary_loss::tables::differences;
+
+use crate::config::TrainConfig;
 use crate::evaluate::{Data, represent};
 use crate::monitor::Monitor;
 use crate::result;

@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 use crate::evaluate::{
     self, Data, Line, Spaces, draw_neighbours, kept, represent, score, sgd_score, spaces,
 };
-use crate::metrics::Measurement;
 use crate::monitor::Monitor;
 use crate::run::{RunFolder, number};
 use crate::trainer::TrainState;
-use crate::{Embeddings, Pretraining, Sample, TrainError};
+use crate::{Pretraining, TrainError};
+use covary_score::Measurement;
+use covary_score::{Embeddings, Sample};
 
 /// Everything that is measured on the frozen encoder.
 pub(crate) fn scores(
@@ -163,7 +164,7 @@ fn insert_spaces(result: &mut Map<String, Value>, prefix: &str, spaces: &Spaces)
 }
 
 /// Loss and terms of a step.
-pub(crate) fn loss(evaluation: &crate::loss::Evaluation) -> Map<String, Value> {
+pub(crate) fn loss(evaluation: &covary_loss::Evaluation) -> Map<String, Value> {
     let terms: Map<String, Value> = evaluation
         .terms
         .iter()

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use covary_train::{METRICS, Matrix, TrainError, diagnose_matrix, diagnose_run};
+use covary_score::{METRICS, Matrix};
+use covary_train::{TrainError, diagnose_matrix, diagnose_run};
 use serde_json::Value;
 
 use crate::output::{Table, line, say, significant};

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use covary_loss::tables::differences;
+use covary_loss::{Objective, difference};
 use covary_train::config::TrainConfig;
-use covary_train::loss::{Objective, difference};
 
 use crate::output::line;
 
@@ -36,7 +37,14 @@ impl Explain {
             return Ok(ExitCode::SUCCESS);
         };
         let against = TrainConfig::resolve(&other, &[])?;
-        let sentences = difference((&self.method, &config), (&other, &against))?;
+        let methods = [config.method_config(), against.method_config()];
+        let mut sentences = difference((&self.method, &methods[0]), (&other, &methods[1]))?;
+        let projector = |config: &TrainConfig| {
+            let mut table = config.to_table();
+            table.retain(|key, _| key == "projector");
+            table
+        };
+        sentences.extend(differences(&projector(&config), &projector(&against)));
         if sentences.is_empty() {
             line("no difference");
         }

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use covary_loss::TERMS;
+use covary_loss::method;
+use covary_score::METRICS;
 use covary_train::config::RECIPES;
-use covary_train::loss::TERMS;
-use covary_train::{METRICS, method};
 
 use crate::output::line;
 

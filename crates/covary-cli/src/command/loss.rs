@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use covary_train::Matrix;
+use covary_loss::method::{BranchConfig, MethodConfig, PredictorConfig, TargetConfig};
+use covary_loss::{BranchOutputs, Evaluation, Objective, TERMS};
+use covary_score::Matrix;
 use covary_train::config::TrainConfig;
-use covary_train::loss::{BranchOutputs, Evaluation, Objective, TERMS};
-use covary_train::method::{BranchConfig, MethodConfig, PredictorConfig, TargetConfig};
 use covary_train::run::write_tensors;
 use serde_json::{Map, json};
 

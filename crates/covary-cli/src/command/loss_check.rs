@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use covary_loss::{CheckOptions, check};
 use covary_train::config::TrainConfig;
-use covary_train::loss::{CheckOptions, check};
 
 use crate::output::{Table, line, say};
 

@@ -165,7 +165,7 @@ fn show(bar: &ProgressBar, event: &Event<'_>, epochs: u64) {
             bar.suspend(|| say(&text));
         }
         Event::Monitor(progress, report) => {
-            let of = |name: &str, space: &[covary_train::Measurement]| {
+            let of = |name: &str, space: &[covary_score::Measurement]| {
                 space
                     .iter()
                     .find(|m| m.name == name)

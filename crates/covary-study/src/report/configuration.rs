@@ -1,7 +1,8 @@
 //! What was run: formulae, differences, configurations, machine.
 
-use covary_train::config::{TrainConfig, differences};
-use covary_train::loss::Objective;
+use covary_loss::Objective;
+use covary_loss::tables::differences;
+use covary_train::config::TrainConfig;
 use maud::{Markup, html};
 use serde_json::Value;
 

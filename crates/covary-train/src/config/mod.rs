@@ -10,19 +10,18 @@ mod validate;
 
 use covary_data::AugmentConfig;
 use covary_kernels::{Isa, Precision};
+use covary_loss::tables::overlay;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 pub use device::DeviceChoice;
-pub(crate) use layers::overlay;
-pub use layers::{RECIPES, differences};
-pub(crate) use validate::nearest;
+pub use layers::RECIPES;
 
 use crate::TrainError;
-use crate::method::{
+use crate::optim::OptimizerConfig;
+use covary_loss::method::{
     self, BranchConfig, EmbeddingConfig, MethodConfig, PredictorConfig, TargetConfig, Terms,
 };
-use crate::optim::OptimizerConfig;
 use layers::Layer;
 
 const DEFAULTS: &str = include_str!("defaults.toml");

@@ -5,10 +5,12 @@ use std::fmt::Display;
 
 use toml::{Table, Value};
 
+use covary_loss::nearest;
+
 use super::TrainConfig;
 use super::layers::Layer;
 use crate::TrainError;
-use crate::method::{BOTH_NORMS, MethodError, Normalise, hidden_norm};
+use covary_loss::method::{BOTH_NORMS, MethodError, Normalise, hidden_norm};
 
 /// Parses the merged table; the first unknown key or wrong type is traced back to the layer that has it.
 pub(super) fn typed(table: Table, layers: &[Layer]) -> Result<TrainConfig, TrainError> {
@@ -51,18 +53,6 @@ fn unknown_key(layers: &[Layer], key: &str, field: &str, expected: &[&str]) -> T
         key: key.into(),
         suggestion,
     }
-}
-
-/// The candidate most like `word`, if any is alike.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    candidates
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }
 
 fn layer_of(layers: &[Layer], key: &str) -> String {

@@ -4,8 +4,9 @@ use covary_data::{AugmentConfig, Augmenter, Dataset};
 use covary_nn::Network;
 use serde::Serialize;
 
-use crate::metrics::{Measurement, Sample, Verdict, measure};
-use crate::{Embeddings, TrainError};
+use crate::TrainError;
+use covary_score::Embeddings;
+use covary_score::{Measurement, Sample, Verdict, measure};
 
 /// Images that go through the encoder at once.
 const BATCH: usize = 256;

@@ -5,8 +5,9 @@ use std::path::Path;
 use covary_data::{Augmenter, Dataset, Sheet};
 
 use super::Data;
-use crate::probe::nearest_rows;
-use crate::{Embeddings, TrainError};
+use crate::TrainError;
+use covary_score::Embeddings;
+use covary_score::nearest_rows;
 
 /// Test images, the first of the set.
 const QUERIES: usize = 8;

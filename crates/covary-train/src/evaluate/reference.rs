@@ -5,10 +5,11 @@ use covary_nn::EngineConfig;
 
 use super::features::{Spaces, clean, represent, spaces};
 use super::scores::{Data, Line, score};
+use crate::TrainError;
 use crate::config::TrainConfig;
-use crate::metrics::{Measurement, Sample, measure};
 use crate::trainer::Model;
-use crate::{Embeddings, TrainError};
+use covary_score::Embeddings;
+use covary_score::{Measurement, Sample, measure};
 
 /// Batches and images a batch that BatchNorm statistics are re-estimated on.
 const BATCHES: usize = 20;

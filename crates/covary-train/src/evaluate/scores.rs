@@ -3,8 +3,9 @@
 use covary_data::{AugmentConfig, Dataset, hold_out};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Embeddings, GradientDescentProbe, LabeledEmbeddings, LinearProbe, NearestNeighbors, TrainError,
+use crate::TrainError;
+use covary_score::{
+    Embeddings, GradientDescentProbe, LabeledEmbeddings, LinearProbe, NearestNeighbors,
 };
 
 /// Labeled training and test images.

@@ -13,8 +13,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{StepReport, Telemetry};
-use crate::loss::{Objective, TermDescription};
 use crate::monitor::MonitorReport;
+use covary_loss::{Objective, TermDescription};
 
 /// Share of the loss's first distance from its collapsed value (or of that value, where larger) that counts as standing at it.
 const AT_CLOSED_FORM: f64 = 0.01;
@@ -201,8 +201,8 @@ fn saturated_hinge(
 mod tests {
     use super::*;
     use crate::config::TrainConfig;
-    use crate::loss::{BranchOutputs, Evaluation};
     use crate::trainer::telemetry::Spread;
+    use covary_loss::{BranchOutputs, Evaluation};
 
     const N: usize = 8;
     const D: usize = 4;
@@ -210,7 +210,7 @@ mod tests {
     fn watch(method: &str, losses: &[&[f32]], relative_std: f64) -> Vec<Alarm> {
         let config = TrainConfig::resolve(method, &[]).expect("a preset");
         let mut method = config.method_config();
-        method.target = crate::method::TargetConfig::default();
+        method.target = covary_loss::method::TargetConfig::default();
         let mut objective = Objective::new(&method).expect("a loss");
         let mut alarms = Alarms::default();
         for (step, z) in losses.iter().enumerate() {

@@ -21,10 +21,10 @@ pub use train::{Event, Outcome, Progress, train};
 
 use crate::TrainError;
 use crate::config::TrainConfig;
-use crate::loss::Objective;
-use crate::method::TargetOrder;
 use crate::optim::{EmaSchedule, Optimizer, Schedule};
 use crate::run::Checkpoint;
+use covary_loss::Objective;
+use covary_loss::method::TargetOrder;
 
 /// Everything that changes while training.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use covary_nn::{EngineConfig, MlpConfig, Network, Norm, ResNetConfig};
 
 use crate::TrainError;
 use crate::config::TrainConfig;
-use crate::method::{PredictorKind, TargetKind, hidden_norm};
+use covary_loss::method::{PredictorKind, TargetKind, hidden_norm};
 
 /// The networks of a run, with their parameters.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Telemetry, TrainState};
 use crate::TrainError;
-use crate::loss::{BranchOutputs, Evaluation, OutputGradients};
-use crate::method::TargetOrder;
+use covary_loss::method::TargetOrder;
+use covary_loss::{BranchOutputs, Evaluation, OutputGradients};
 
 /// Seconds that the phases of a step took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -165,7 +165,7 @@ impl TrainState {
         let evaluation = timed(&mut phases.loss_s, || {
             objective.evaluate(&outputs, progress)
         })
-        .map_err(|error| error.at_step(self.step + 1))?;
+        .map_err(|error| TrainError::of_loss(error, self.step + 1))?;
         let mut telemetry = telemetry.then(|| {
             timed(&mut phases.telemetry_s, || {
                 Telemetry::measure(objective, model, &evaluation, &outputs, &h)

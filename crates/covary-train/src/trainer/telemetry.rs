@@ -6,7 +6,7 @@
 
 use super::Model;
 use super::step::embedding_gradient;
-use crate::loss::{BranchOutputs, Evaluation, Objective};
+use covary_loss::{BranchOutputs, Evaluation, Objective};
 
 /// Rows that the participation ratio is computed on, at most.
 const ROWS: usize = 256;
@@ -201,7 +201,7 @@ fn participation_ratio(rows: &[f32], n: usize, width: usize) -> f64 {
         .chunks_exact(width)
         .flat_map(|row| row.iter().zip(&mean).map(|(value, mean)| value - mean))
         .collect();
-    let (trace, squares) = crate::embeddings::gram_moments(&centred, n, width);
+    let (trace, squares) = covary_score::gram_moments(&centred, n, width);
     if squares > 0.0 {
         trace * trace / squares
     } else {

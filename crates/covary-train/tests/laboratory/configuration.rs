@@ -1,8 +1,8 @@
 //! Configurations: what is printed runs as it stands, and mistakes are told where they are.
 
+use covary_loss::method;
 use covary_train::TrainError;
 use covary_train::config::{RECIPES, TrainConfig};
-use covary_train::method;
 
 fn fails(text: &str) -> TrainError {
     TrainConfig::parse("file.toml", text).unwrap_err()

@@ -1,7 +1,7 @@
 //! What a loss must keep to: closed forms at collapse, stop-gradients, directions, states, refusals.
 
+use covary_loss::{BranchOutputs, LossError, Objective};
 use covary_train::config::TrainConfig;
-use covary_train::loss::{BranchOutputs, LossError, Objective};
 
 use crate::losses::{evaluate, gradient, objective};
 
@@ -235,7 +235,8 @@ fn bad_outputs_are_refused_by_name() {
         .evaluate(&outputs(2, Some(&bad), Some(&z)), 0.0)
         .unwrap_err();
     assert!(matches!(&error, LossError::NotFinite { .. }));
-    assert!(error.at_step(7).to_string().starts_with("step 7: term "));
+    let error = covary_train::TrainError::of_loss(error, 7);
+    assert!(error.to_string().starts_with("step 7: term "));
 }
 
 fn tico(branches: &str) -> Objective {

@@ -1,8 +1,8 @@
 //! Presets and terms against lightly and PyTorch in float64.
 
+use covary_loss::method::{BranchConfig, PredictorConfig, TargetConfig};
+use covary_loss::{BranchOutputs, Evaluation, Objective};
 use covary_train::config::TrainConfig;
-use covary_train::loss::{BranchOutputs, Evaluation, Objective};
-use covary_train::method::{BranchConfig, PredictorConfig, TargetConfig};
 
 use crate::golden::Golden;
 

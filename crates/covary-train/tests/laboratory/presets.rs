@@ -1,8 +1,8 @@
 //! The contract that every preset is under: slopes, stopped gradients, collapse, and what protects it from that.
 
+use covary_loss::method::{MethodConfig, Protection, StopGradient, presets, protection};
+use covary_loss::{BranchOutputs, CheckOptions, CheckVerdict, Objective, check};
 use covary_train::config::TrainConfig;
-use covary_train::loss::{BranchOutputs, CheckOptions, CheckVerdict, Objective, check};
-use covary_train::method::{MethodConfig, Protection, StopGradient, presets, protection};
 
 use crate::contracts::numbers;
 

@@ -1,6 +1,6 @@
 //! Values of terms against their definitions written out in f64 loops, and random directions against what must hold for any of them.
 
-use covary_train::loss::Objective;
+use covary_loss::Objective;
 
 use crate::contracts::numbers;
 use crate::losses::{evaluate, gradient, objective};

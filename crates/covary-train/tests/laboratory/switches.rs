@@ -1,9 +1,9 @@
 //! Switches of the techniques: what they do, and which combinations are refused.
 
 use covary_kernels::{Isa, Precision};
+use covary_loss::{BranchOutputs, Objective};
 use covary_train::TrainError;
 use covary_train::config::{DeviceChoice, TrainConfig};
-use covary_train::loss::{BranchOutputs, Objective};
 use covary_train::trainer::TrainState;
 
 use crate::contracts::numbers;
@@ -81,7 +81,7 @@ fn combinations_without_sense_are_refused_with_key_and_reason() {
     );
 }
 
-fn evaluate(text: &str, progress: f64) -> covary_train::loss::Evaluation {
+fn evaluate(text: &str, progress: f64) -> covary_loss::Evaluation {
     let (n, d) = (8, 4);
     let [a, b] = [1, 2].map(|seed| numbers(seed, n * d));
     let outputs = BranchOutputs {
