@@ -41,8 +41,8 @@ pub enum TrainError {
     UnknownRecipe {
         /// What was asked for.
         name: String,
-        /// Recipes that exist.
-        known: String,
+        /// The nearest name that exists, or all recipes.
+        suggestion: String,
     },
     /// A file that cannot be read.
     #[error("cannot read {}: {source}", path.display())]
@@ -140,14 +140,10 @@ impl TrainError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let fixed = match self {
-            Self::UnknownKey { suggestion, .. } => return Some(suggestion.clone()),
-            Self::Method(MethodError::UnknownPreset { suggestion, .. }) => {
+            Self::UnknownKey { suggestion, .. }
+            | Self::UnknownRecipe { suggestion, .. }
+            | Self::Method(MethodError::UnknownPreset { suggestion, .. }) => {
                 return Some(suggestion.clone());
-            }
-            Self::UnknownRecipe { known, .. } => {
-                return Some(format!(
-                    "recipes: {known}; presets: see `covary list`; or give the path of a TOML file"
-                ));
             }
             Self::Data(error) => return error.hint().map(str::to_owned),
             Self::Loss(LossError::Whitening { .. }) => {

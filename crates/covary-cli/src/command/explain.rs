@@ -13,7 +13,7 @@ use crate::output::line;
 /// Print the formula of a method's loss with every factor filled in, or the difference between two.
 #[derive(Args)]
 pub(crate) struct Explain {
-    /// A preset, a recipe (`covary list`) or the path of a TOML file.
+    /// A preset, a recipe, a kind of term (`covary list`) or the path of a TOML file.
     #[arg(default_value = "quick")]
     method: String,
     /// Change one key, as in `covary pretrain`.
@@ -26,7 +26,7 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let config = TrainConfig::resolve(&self.method, &self.set)?;
+        let config = TrainConfig::resolve_loss(&self.method, &self.set)?;
         let Some(other) = self.against else {
             let objective = Objective::new(&config.method_config())?;
             line(
@@ -36,7 +36,7 @@ impl Explain {
             );
             return Ok(ExitCode::SUCCESS);
         };
-        let against = TrainConfig::resolve(&other, &[])?;
+        let against = TrainConfig::resolve_loss(&other, &[])?;
         let methods = [config.method_config(), against.method_config()];
         let mut sentences = difference((&self.method, &methods[0]), (&other, &methods[1]))?;
         let projector = |config: &TrainConfig| {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use covary_loss::method::{BranchConfig, MethodConfig, PredictorConfig, TargetConfig};
-use covary_loss::{BranchOutputs, Evaluation, Objective, TERMS};
+use covary_loss::{BranchOutputs, Evaluation, Objective};
 use covary_score::Matrix;
 use covary_train::config::TrainConfig;
 use covary_train::run::write_tensors;
@@ -49,7 +49,7 @@ enum View {
 
 impl Loss {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let config = self.config()?;
+        let config = TrainConfig::resolve_loss(&self.method, &self.set)?;
         let (a, b) = (Matrix::read(&self.a), Matrix::read(&self.b));
         let (a, b) = (
             a.map_err(covary_train::TrainError::from)?,
@@ -90,18 +90,6 @@ impl Loss {
             line(&json!({"loss": evaluation.total, "terms": terms}).to_string());
         }
         Ok(ExitCode::SUCCESS)
-    }
-
-    /// A kind of term that is no method by itself is a loss of that term alone.
-    fn config(&self) -> Result<TrainConfig> {
-        let is_term = TERMS.iter().any(|term| term.kind == self.method);
-        match TrainConfig::resolve(&self.method, &self.set) {
-            Err(_) if is_term && self.set.is_empty() => {
-                let text = format!("method = \"custom\"\n[terms.{}]", self.method);
-                Ok(TrainConfig::parse(&self.method, &text)?)
-            }
-            config => Ok(config?),
-        }
     }
 
     fn write_gradients(

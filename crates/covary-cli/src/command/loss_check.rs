@@ -14,7 +14,7 @@ use crate::output::{Table, line, say};
 /// Verdicts: collapses, dimensional, unbounded, resists. Seconds, before any training.
 #[derive(Args)]
 pub(crate) struct LossCheck {
-    /// A preset, a recipe (`covary list`) or the path of a TOML file.
+    /// A preset, a recipe, a kind of term (`covary list`) or the path of a TOML file.
     method: String,
     /// Change one key, as in `covary pretrain`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -29,7 +29,7 @@ pub(crate) struct LossCheck {
 
 impl LossCheck {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let config = TrainConfig::resolve(&self.method, &self.set)?;
+        let config = TrainConfig::resolve_loss(&self.method, &self.set)?;
         let options = CheckOptions {
             steps: self.steps,
             ..CheckOptions::default()

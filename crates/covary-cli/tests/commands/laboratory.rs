@@ -131,6 +131,34 @@ fn explain_prints_factors_and_differences() {
 }
 
 #[test]
+fn explain_takes_a_kind_of_term() {
+    let folder = folder();
+    let output = run(
+        folder.path(),
+        &[
+            "explain",
+            "nt-xent",
+            "--set",
+            "terms.nt-xent.temperature=0.2",
+        ],
+    );
+    assert!(text(&output.stdout).contains("exp(s_ii+/0.2)"));
+    let output = run(folder.path(), &["explain", "log-det"]);
+    assert!(text(&output.stdout).starts_with("L = 1 · log-det"));
+}
+
+#[test]
+fn a_mistyped_method_comes_with_the_nearest_one() {
+    let folder = folder();
+    for (name, nearest) in [("vicreg-momentun", "vicreg-momentum"), ("quik", "quick")] {
+        let output = run(folder.path(), &["explain", name]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = text(&output.stderr);
+        assert!(said.contains(&format!("did you mean {nearest}?")), "{said}");
+    }
+}
+
+#[test]
 fn loss_check_says_its_verdict_with_numbers() {
     let folder = folder();
     let output = run(

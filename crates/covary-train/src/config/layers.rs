@@ -6,6 +6,8 @@ use std::path::Path;
 use fs_err as fs;
 use toml::{Table, Value};
 
+use covary_loss::{method, nearest};
+
 use crate::TrainError;
 
 /// The recipes that come with the program: name and text.
@@ -36,10 +38,9 @@ impl Layer {
         }
         let path = Path::new(name);
         if !path.is_file() {
-            let known: Vec<_> = RECIPES.iter().map(|(name, _)| *name).collect();
             return Err(TrainError::UnknownRecipe {
                 name: name.into(),
-                known: known.join(", "),
+                suggestion: suggestion(name),
             });
         }
         let text = fs::read_to_string(path).map_err(|source| TrainError::Read {
@@ -95,6 +96,19 @@ impl Layer {
             }
         }
         false
+    }
+}
+
+/// The recipe or preset most like a name, or the recipes that there are.
+fn suggestion(name: &str) -> String {
+    let recipes = || RECIPES.iter().map(|(name, _)| *name);
+    let known = recipes().chain(method::presets().map(|(name, _)| name));
+    match nearest(name, known) {
+        Some(known) => format!("did you mean {known}?"),
+        None => format!(
+            "recipes: {}; presets: see `covary list`; or give the path of a TOML file",
+            recipes().collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 

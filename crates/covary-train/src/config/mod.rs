@@ -10,6 +10,7 @@ mod validate;
 
 use covary_data::AugmentConfig;
 use covary_kernels::{Isa, Precision};
+use covary_loss::TERMS;
 use covary_loss::tables::overlay;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -199,6 +200,23 @@ impl TrainConfig {
             ],
             layer => vec![layer?],
         };
+        for assignment in overrides {
+            layers.push(Layer::assignment(assignment)?);
+        }
+        Self::from_layers(&layers)
+    }
+
+    /// Resolves the name of a loss: as [`TrainConfig::resolve`], or a kind of term, which is then the only term.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::resolve`].
+    pub fn resolve_loss(name: &str, overrides: &[String]) -> Result<Self, TrainError> {
+        let is_term = TERMS.iter().any(|term| term.kind == name);
+        if !is_term || method::preset(name).is_ok() {
+            return Self::resolve(name, overrides);
+        }
+        let text = format!("method = \"custom\"\n[terms.{name}]");
+        let mut layers = vec![Layer::parse(name, &text)?];
         for assignment in overrides {
             layers.push(Layer::assignment(assignment)?);
         }
