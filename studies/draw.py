@@ -1,5 +1,5 @@
-"""Draws the runs of a study: one row an arm, one mark a seed, the accuracy of a linear classifier on the representation. A cross is a run
-whose embedding was lost. Needs matplotlib (bench/requirements.txt).
+"""Draws the runs of a study: one row an arm, one mark a seed, the accuracy of a linear classifier on the representation. A mark tells
+which of a run's spaces was lost, embedding or representation. Needs matplotlib (bench/requirements.txt).
 
   python studies/draw.py results/techniques --mark "raw pixels" 41.3 -o docs/techniques.svg
 """
@@ -11,6 +11,13 @@ import matplotlib.pyplot as plt
 import matplotlib.ticker
 
 COLOURS = ["#1b6ca8", "#d1662b", "#3a8f5c", "#7a5195"]
+# By whether embedding and representation were lost.
+MARKS = {
+    (False, False): {"marker": "o", "linewidths": 0},
+    (True, False): {"marker": "+", "linewidths": 1.2},
+    (False, True): {"marker": "$\u25bd$", "linewidths": 0},
+    (True, True): {"marker": "x", "linewidths": 1.2},
+}
 
 
 def main():
@@ -34,15 +41,15 @@ def main():
     for row in rows:
         if not row["linear_top1"]:
             continue
-        lost = row["state"] != "healthy"
-        look = {"marker": "x", "linewidths": 1.2} if lost else {"marker": "o", "linewidths": 0}
-        axes.scatter(100 * float(row["linear_top1"]), arms.index(row["arm"]), s=26, color=colours[row["arm"]], alpha=0.85, **look)
+        lost = tuple(row[space] != "healthy" for space in ("embedding", "representation"))
+        x, y = 100 * float(row["linear_top1"]), arms.index(row["arm"])
+        axes.scatter(x, y, s=26, color=colours[row["arm"]], alpha=0.85, **MARKS[lost])
     axes.set_yticks(range(len(arms)), arms)
     for label, arm in zip(axes.get_yticklabels(), arms):
         label.set_color(colours[arm])
     axes.xaxis.set_major_locator(matplotlib.ticker.MultipleLocator(5))
     axes.set_ylim(len(arms) - 0.4, -0.6)
-    axes.set_xlabel("linear top-1 of the representation, %      ● embedding well    × embedding lost")
+    axes.set_xlabel("linear top-1 of the representation, %      lost: ● neither space   + embedding   ▽ representation   × both")
     axes.grid(axis="y", linewidth=0.3)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0)

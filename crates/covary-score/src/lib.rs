@@ -11,7 +11,8 @@ pub use embeddings::{
     EmbeddingError, Embeddings, Matrix, MatrixError, add_product, gram_moments, product,
 };
 pub use metrics::{
-    CollapseMetric, Invariances, METRICS, Measurement, Outcome, Sample, Verdict, measure,
+    CollapseMetric, Invariances, METRICS, Measurement, Outcome, RunOutcome, Sample, Verdict,
+    measure,
 };
 pub use probe::{
     GradientDescentProbe, GradientDescentReport, LabeledEmbeddings, LinearProbe, LinearReport,

@@ -8,7 +8,7 @@ use crate::contrast::contrasts;
 use crate::statistics::{
     Additive, AdditiveEffect, Paired, TwoByTwo, additive, detectable_difference, paired, two_by_two,
 };
-use crate::{ArmSummary, ContrastResult, FactorialArms, MarginMap, RunState, Score, Study};
+use crate::{ArmSummary, ContrastResult, FactorialArms, Lost, MarginMap, RunState, Score, Study};
 
 /// Numbers of seeds that power is stated for, beside the study's own.
 const SEEDS: [usize; 4] = [3, 5, 10, 20];
@@ -90,6 +90,8 @@ pub struct Analysis {
     pub title: String,
     /// Seeds.
     pub seeds: Vec<u64>,
+    /// Which collapse makes a run a lost one.
+    pub lost: Lost,
     /// All arms.
     pub arms: Vec<ArmSummary>,
     /// What expectations and factorials are judged by: linear accuracy, or held-out accuracy where nothing was scored.
@@ -126,6 +128,7 @@ impl Analysis {
         let mut analysis = Self {
             title: design.plan.title.clone(),
             seeds: design.plan.seeds.clone(),
+            lost: design.plan.lost,
             score: first,
             contrasts: contrasts(design, &arms, first),
             factorials: design

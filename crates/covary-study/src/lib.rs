@@ -19,6 +19,7 @@ mod plan;
 mod record;
 pub mod report;
 pub mod statistics;
+mod state;
 mod study;
 mod summary;
 
@@ -31,6 +32,7 @@ pub use folder::StudyFolder;
 pub use key::{key, network_key};
 pub use margin::{MarginCell, MarginMap};
 pub use plan::{Change, Contrast, Expectation, Factorial, Kind, Plan};
-pub use record::{Record, RunState, Series, Spectra};
+pub use record::{Record, Series, Spectra};
+pub use state::{Lost, RunState};
 pub use study::Study;
 pub use summary::{ArmSummary, RunSummary, Score, Spread};

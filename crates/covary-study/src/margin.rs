@@ -8,8 +8,12 @@ use crate::{ArmSummary, Score, TechniqueMap};
 /// A cell of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MarginCell {
-    /// Collapsed or diverged runs of those that ended.
+    /// Runs lost by the plan's rule, of those that ended.
     pub lost: Rate,
+    /// Runs that ended with a collapsed embedding.
+    pub embedding_lost: usize,
+    /// Runs that ended with a collapsed representation.
+    pub representation_lost: usize,
     /// Of these, diverged.
     pub diverged: usize,
     /// Mean linear top-1, lost runs too; of runs that were not scored, kNN accuracy on held-out training images.
@@ -89,6 +93,8 @@ impl MarginCell {
             .filter(|run| run.state == crate::RunState::Diverged);
         Self {
             lost: arm.lost,
+            embedding_lost: arm.embedding_lost.k,
+            representation_lost: arm.representation_lost.k,
             diverged: diverged.count(),
             accuracy: (!scores.is_empty()).then(|| mean(&scores)),
         }
@@ -115,6 +121,8 @@ mod tests {
     fn a_margin_ends_before_the_first_loss_even_if_a_cell_beyond_it_survives() {
         let cell = |k, n| MarginCell {
             lost: clopper_pearson(k, n),
+            embedding_lost: k,
+            representation_lost: 0,
             diverged: 0,
             accuracy: None,
         };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::Deserialize;
 
-use crate::StudyError;
+use crate::{Lost, StudyError};
 
 /// What a study asks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -37,6 +37,9 @@ pub struct Plan {
     /// Kind. Default `effects`.
     #[serde(default)]
     pub kind: Kind,
+    /// Which collapse makes a run a lost one. Default `either`.
+    #[serde(default)]
+    pub lost: Lost,
     /// Seeds, at least one. Default 0, 1, 2.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,

@@ -6,52 +6,10 @@ use std::path::{Path, PathBuf};
 use covary_train::config::TrainConfig;
 use covary_train::run::RunFolder;
 use fs_err as fs;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{StudyError, StudyFolder};
-
-/// What became of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// Trained and scored, without collapse.
-    Healthy,
-    /// Trained and scored; the embedding collapsed.
-    Collapsed,
-    /// A number that is not finite ended it.
-    Diverged,
-    /// It ended without a result for another reason: data, disk, memory, a kill.
-    Failed,
-    /// Begun and not ended.
-    Unfinished,
-    /// Not begun.
-    Missing,
-}
-
-impl RunState {
-    /// Whether the run has come to an end that training it again would not change.
-    pub fn has_ended(self) -> bool {
-        matches!(self, Self::Healthy | Self::Collapsed | Self::Diverged)
-    }
-
-    /// Whether the technique failed in it.
-    pub fn is_lost(self) -> bool {
-        matches!(self, Self::Collapsed | Self::Diverged)
-    }
-
-    /// In a word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Collapsed => "collapsed",
-            Self::Diverged => "diverged",
-            Self::Failed => "failed",
-            Self::Unfinished => "unfinished",
-            Self::Missing => "missing",
-        }
-    }
-}
+use crate::{RunState, StudyError, StudyFolder};
 
 /// A journal as columns: value of each key at each step, NaN where a line lacks it.
 #[derive(Debug, Clone, Default)]
@@ -186,11 +144,7 @@ impl Record {
         let text = read_if_there(&run.config())?.unwrap_or_default();
         let config = TrainConfig::parse(&run.config().display().to_string(), &text)?;
         let result = object(&run.result())?;
-        let state = match result.get("outcome").and_then(Value::as_str) {
-            None if result.is_empty() => RunState::Unfinished,
-            Some("collapsed") => RunState::Collapsed,
-            _ => RunState::Healthy,
-        };
+        let state = RunState::of_result(&result).unwrap_or(RunState::Unfinished);
         let spectra = read_if_there(&path.join("spectra.json"))?;
         let spectra = spectra.map(|text| {
             serde_json::from_str(&text).map_err(|error| StudyError::Journal {
@@ -220,13 +174,8 @@ impl Record {
     pub fn state_in(study: &StudyFolder, key: &str) -> Result<RunState, StudyError> {
         let run = study.run(key);
         let result = object(&run.join("result.json"))?;
-        if !result.is_empty() {
-            let collapsed = result.get("outcome").and_then(Value::as_str) == Some("collapsed");
-            return Ok(if collapsed {
-                RunState::Collapsed
-            } else {
-                RunState::Healthy
-            });
+        if let Some(state) = RunState::of_result(&result) {
+            return Ok(state);
         }
         let failure = object(&study.failure(key))?;
         Ok(match failure.get("code").map(Value::as_i64) {

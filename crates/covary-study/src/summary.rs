@@ -49,14 +49,18 @@ pub struct RunSummary {
     pub key: String,
     /// What became of it.
     pub state: RunState,
+    /// Whether it counts as lost by the plan's rule.
+    pub is_lost: bool,
     /// Linear top-1, 0 to 1.
     pub linear: Option<f64>,
     /// kNN top-1, 0 to 1.
     pub knn: Option<f64>,
     /// Seconds of training.
     pub train_s: Option<f64>,
-    /// First monitored step at which the embedding had collapsed.
+    /// Step from which on every measurement found the embedding collapsed.
     pub collapse_step: Option<f64>,
+    /// The same of the representation.
+    pub representation_collapse_step: Option<f64>,
     /// Verdict on the embedding.
     pub embedding: Option<String>,
     /// Verdict on the representation.
@@ -65,6 +69,10 @@ pub struct RunSummary {
     pub relative_std: Option<f64>,
     /// Participation ratio of the embeddings.
     pub participation_ratio: Option<f64>,
+    /// Relative standard deviation of the representations.
+    pub representation_relative_std: Option<f64>,
+    /// Participation ratio of the representations.
+    pub representation_participation_ratio: Option<f64>,
     /// Last kNN accuracy on held-out training images.
     pub validation_knn: Option<f64>,
 }
@@ -91,8 +99,12 @@ pub struct ArmSummary {
     pub changes: Vec<String>,
     /// Its runs, in the order of the seeds.
     pub runs: Vec<RunSummary>,
-    /// Collapsed or diverged runs of those that ended.
+    /// Runs lost by the plan's rule, of those that ended.
     pub lost: Rate,
+    /// Runs that ended with a collapsed embedding, of those that ended.
+    pub embedding_lost: Rate,
+    /// Runs that ended with a collapsed representation, of those that ended.
+    pub representation_lost: Rate,
     /// Linear top-1 of the runs that were not lost.
     pub linear: Option<Spread>,
     /// kNN top-1 of the runs that were not lost.
@@ -105,9 +117,11 @@ pub struct ArmSummary {
     pub relative_std: Option<f64>,
     /// Mean of their participation ratios.
     pub participation_ratio: Option<f64>,
+    /// Mean of the participation ratios of the representations.
+    pub representation_participation_ratio: Option<f64>,
     /// Mean seconds of training.
     pub train_s: Option<f64>,
-    /// Earliest monitored step at which one of its runs had collapsed.
+    /// Earliest step from which on one of its runs had a collapsed embedding or representation.
     pub first_collapse_step: Option<f64>,
 }
 
@@ -118,19 +132,25 @@ impl RunSummary {
             let outcome = record?.verdict(space, "outcome")?;
             Some(outcome.to_owned())
         };
-        let number = |key: &str| record?.verdict_number("embedding", key);
+        let number = |space: &str, key: &str| record?.verdict_number(space, key);
+        let score = |key: &str| record?.score(key);
+        let state = study.state(key);
         Self {
             seed,
             key: key.to_owned(),
-            state: study.state(key),
-            linear: record.and_then(|record| record.score(Score::Linear.key())),
-            knn: record.and_then(|record| record.score(Score::Knn.key())),
+            state,
+            is_lost: state.is_lost(study.design.plan.lost),
+            linear: score(Score::Linear.key()),
+            knn: score(Score::Knn.key()),
             train_s: record.and_then(Record::train_s),
-            collapse_step: record.and_then(|record| record.score("collapse_step")),
+            collapse_step: score("collapse_step"),
+            representation_collapse_step: score("representation_collapse_step"),
             embedding: verdict("embedding"),
             representation: verdict("representation"),
-            relative_std: number("relative_std"),
-            participation_ratio: number("participation_ratio"),
+            relative_std: number("embedding", "relative_std"),
+            participation_ratio: number("embedding", "participation_ratio"),
+            representation_relative_std: number("representation", "relative_std"),
+            representation_participation_ratio: number("representation", "participation_ratio"),
             validation_knn: record
                 .and_then(|record| record.monitors.at("validation_knn", u64::MAX)),
         }
@@ -164,12 +184,13 @@ impl ArmSummary {
             .iter()
             .map(|run| RunSummary::new(run.seed, &run.key, study))
             .collect();
-        let ended = runs.iter().filter(|run| run.state.has_ended()).count();
-        let lost = runs.iter().filter(|run| run.state.is_lost()).count();
+        let count = |is: fn(&RunSummary) -> bool| runs.iter().filter(|run| is(run)).count();
+        let ended = count(|run| run.state.has_ended());
+        let rate = |is| clopper_pearson(count(is), ended);
         let scores = |score: Score, is_lost: bool| {
             let values = runs
                 .iter()
-                .filter(|run| run.state.has_ended() && run.state.is_lost() == is_lost)
+                .filter(|run| run.state.has_ended() && run.is_lost == is_lost)
                 .filter_map(|run| run.score(score));
             Spread::of(&values.collect::<Vec<_>>())
         };
@@ -177,18 +198,24 @@ impl ArmSummary {
             let values: Vec<_> = runs.iter().filter_map(number).collect();
             Spread::of(&values).map(|spread| spread.mean)
         };
-        let steps = runs.iter().filter_map(|run| run.collapse_step);
+        let steps = runs.iter().flat_map(|run| {
+            let steps = [run.collapse_step, run.representation_collapse_step];
+            steps.into_iter().flatten()
+        });
         Self {
             name: arm.name.clone(),
             about: arm.about.clone(),
             changes: arm.changes.clone(),
-            lost: clopper_pearson(lost, ended),
+            lost: rate(|run| run.is_lost),
+            embedding_lost: rate(|run| run.state.has_lost_embedding()),
+            representation_lost: rate(|run| run.state.has_lost_representation()),
             linear: scores(Score::Linear, false),
             knn: scores(Score::Knn, false),
             held_out: scores(Score::HeldOut, false),
             linear_of_lost: scores(Score::Linear, true),
             relative_std: mean_of(|run| run.relative_std),
             participation_ratio: mean_of(|run| run.participation_ratio),
+            representation_participation_ratio: mean_of(|run| run.representation_participation_ratio),
             train_s: mean_of(|run| run.train_s),
             first_collapse_step: steps.reduce(f64::min),
             runs,
@@ -204,11 +231,11 @@ impl ArmSummary {
         }
     }
 
-    /// Every seed's score; none unless every run ended well and was scored.
+    /// Every seed's score; none unless every run ended, none was lost, and all were scored.
     pub fn complete(&self, score: Score) -> Option<Vec<f64>> {
         let scores = self.runs.iter().map(|run| {
-            let is_healthy = run.state == RunState::Healthy;
-            run.score(score).filter(|_| is_healthy)
+            let is_well = run.state.has_ended() && !run.is_lost;
+            run.score(score).filter(|_| is_well)
         });
         scores.collect()
     }

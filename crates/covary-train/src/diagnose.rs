@@ -77,6 +77,7 @@ pub fn diagnose_run(folder: &Path) -> Result<Value, TrainError> {
         "random_knn_top1",
         "linear_top1",
         "collapse_step",
+        "representation_collapse_step",
     ] {
         let value = scores
             .as_ref()

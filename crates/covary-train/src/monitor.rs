@@ -6,12 +6,16 @@ use std::sync::Arc;
 use covary_data::{AugmentConfig, Dataset, hold_out};
 
 use crate::TrainError;
-use crate::evaluate::{Spaces, represent, spaces};
+use crate::evaluate::{Spaces, clean, represent, spaces};
 use crate::trainer::TrainState;
+use covary_nn::Network;
 use covary_score::{Embeddings, LabeledEmbeddings, NearestNeighbors, Sample, Verdict};
 
 /// Neighbours that vote.
 const NEIGHBOURS: usize = 20;
+/// Batches and images a batch that an untrained encoder's BatchNorm statistics are re-estimated on.
+const BATCHES: usize = 4;
+const BATCH: usize = 250;
 
 /// Measures a model in training, always on the same images.
 #[derive(Debug)]
@@ -33,6 +37,15 @@ pub struct MonitorReport {
     /// Relative std of embeddings behind the normalisation of the projector's output, where it has one; the metrics and the verdict
     /// are of those before it.
     pub relative_std_behind_norm: Option<f64>,
+}
+
+/// The representation before training, measured as it is while training.
+#[derive(Debug, Clone)]
+pub struct Untrained {
+    /// Verdict on h.
+    pub verdict: Verdict,
+    /// kNN accuracy as in a report.
+    pub validation_knn: Option<f64>,
 }
 
 impl Monitor {
@@ -72,43 +85,65 @@ impl Monitor {
         } else {
             None
         };
-        let validation_knn = match self.dataset.labels() {
-            None => None,
-            Some(labels) => {
-                let scored = represent(
-                    &mut state.model.encoder,
-                    &self.dataset,
-                    &self.augment,
-                    Some(&self.score),
-                );
-                let of = |indices: &[u32]| -> Vec<u32> {
-                    indices
-                        .iter()
-                        .map(|index| labels[*index as usize])
-                        .collect()
-                };
-                let (bank_labels, score_labels) = (of(&self.fit), of(&self.score));
-                let bank = LabeledEmbeddings {
-                    embeddings: Embeddings::try_new(&h, width)?,
-                    labels: &bank_labels,
-                };
-                let scored = LabeledEmbeddings {
-                    embeddings: Embeddings::try_new(&scored, width)?,
-                    labels: &score_labels,
-                };
-                let neighbours = NearestNeighbors {
-                    counts: vec![NEIGHBOURS],
-                    ..NearestNeighbors::default()
-                };
-                let report = neighbours.evaluate(bank, scored, self.dataset.class_names().len())?;
-                report.scores.first().map(|score| score.test_accuracy)
-            }
-        };
+        let validation_knn = self.knn(&mut state.model.encoder, &h)?;
         Ok(MonitorReport {
             spaces,
             validation_knn,
             relative_std_behind_norm,
         })
+    }
+
+    /// Measures the representation of an encoder that has not been trained, after re-estimating its BatchNorm statistics on clean
+    /// training images.
+    ///
+    /// # Errors
+    /// A representation that is not finite.
+    pub fn untrained(&self, mut encoder: Network) -> Result<Untrained, TrainError> {
+        let batches = self.fit.chunks(BATCH).take(BATCHES);
+        let batches: Vec<Vec<f32>> = batches
+            .filter(|indices| indices.len() > 1)
+            .map(|indices| {
+                let mut images = Vec::new();
+                let indices = indices.iter().map(|index| *index as usize);
+                clean(&self.dataset, &self.augment, indices, &mut images);
+                images
+            })
+            .collect();
+        encoder.reestimate_statistics(batches.iter().map(Vec::as_slice));
+        let h = represent(&mut encoder, &self.dataset, &self.augment, Some(&self.fit));
+        let sample = Sample::new(Embeddings::try_new(&h, encoder.output_width())?);
+        Ok(Untrained {
+            verdict: Verdict::of(&sample)?,
+            validation_knn: self.knn(&mut encoder, &h)?,
+        })
+    }
+
+    /// kNN accuracy on the held-out sample, with the representations `h` of the other one as the bank; none without labels.
+    fn knn(&self, encoder: &mut Network, h: &[f32]) -> Result<Option<f64>, TrainError> {
+        let Some(labels) = self.dataset.labels() else {
+            return Ok(None);
+        };
+        let width = encoder.output_width();
+        let scored = represent(encoder, &self.dataset, &self.augment, Some(&self.score));
+        let of = |indices: &[u32]| -> Vec<u32> {
+            let labels = indices.iter().map(|index| labels[*index as usize]);
+            labels.collect()
+        };
+        let (bank_labels, score_labels) = (of(&self.fit), of(&self.score));
+        let bank = LabeledEmbeddings {
+            embeddings: Embeddings::try_new(h, width)?,
+            labels: &bank_labels,
+        };
+        let scored = LabeledEmbeddings {
+            embeddings: Embeddings::try_new(&scored, width)?,
+            labels: &score_labels,
+        };
+        let neighbours = NearestNeighbors {
+            counts: vec![NEIGHBOURS],
+            ..NearestNeighbors::default()
+        };
+        let report = neighbours.evaluate(bank, scored, self.dataset.class_names().len())?;
+        Ok(report.scores.first().map(|score| score.test_accuracy))
     }
 }
 

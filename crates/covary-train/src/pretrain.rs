@@ -172,6 +172,12 @@ impl Pretraining {
             self.config.augment.clone(),
             self.config.monitor.images,
         );
+        let untrained = if self.config.monitor.is_on() {
+            let encoder = Model::initial_encoder(&self.config, &engine)?;
+            Some(monitor.untrained(encoder)?)
+        } else {
+            None
+        };
         let start = Instant::now();
         let mut last = None;
         let mut follow = |event: Event<'_>| {
@@ -185,6 +191,7 @@ impl Pretraining {
             &mut state,
             &mut self.loader,
             &monitor,
+            untrained.as_ref(),
             &run,
             stop,
             &mut follow,
@@ -195,7 +202,7 @@ impl Pretraining {
         let seconds = start.elapsed().as_secs_f64();
         self.save_encoder(&state, &run)?;
 
-        let mut result = result::scores(self, &mut state, &monitor, &run)?;
+        let mut result = result::scores(self, &mut state, &monitor, untrained.as_ref(), &run)?;
         let last = last.map_or_else(|| result::last_step(&run), |last| Ok(result::loss(&last)))?;
         result.extend(last);
         let facts = [

@@ -8,18 +8,19 @@ use serde_json::{Map, Value, json};
 use crate::evaluate::{
     self, Data, Line, Spaces, draw_neighbours, kept, represent, score, sgd_score, spaces,
 };
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, Untrained};
 use crate::run::{RunFolder, number};
 use crate::trainer::TrainState;
 use crate::{Pretraining, TrainError};
 use covary_score::Measurement;
 use covary_score::{Embeddings, Sample};
 
-/// Everything that is measured on the frozen encoder.
+/// Everything that is measured on the frozen encoder, beside what the monitor measured of the untrained one.
 pub(crate) fn scores(
     run: &Pretraining,
     state: &mut TrainState,
     monitor: &Monitor,
+    untrained: Option<&Untrained>,
     folder: &RunFolder,
 ) -> Result<Map<String, Value>, TrainError> {
     let (config, _, _) = run.parts();
@@ -38,6 +39,7 @@ pub(crate) fn scores(
     let measured = spaces(&h, width, &z, z_width)?;
     insert_spaces(&mut result, "", &measured);
     insert_outcome(&mut result, &measured, folder)?;
+    insert_untrained(&mut result, untrained);
     write_spectra(folder, [(&h, width), (&z, z_width)])?;
     let Some(data) = run.data() else {
         for key in [
@@ -71,33 +73,45 @@ pub(crate) fn insert_scores(
     Ok(test)
 }
 
-/// Outcome, verdicts, alarms, and the step from which on every measurement found the embeddings collapsed.
+/// Outcome, verdicts, alarms, and for each space the step from which on every measurement found it collapsed.
 fn insert_outcome(
     result: &mut Map<String, Value>,
     measured: &Spaces,
     folder: &RunFolder,
 ) -> Result<(), TrainError> {
-    let collapsed = measured.embedding_verdict.is_collapse();
-    let word = if collapsed { "collapsed" } else { "healthy" };
-    result.insert("outcome".into(), word.into());
-    for (key, verdict) in [
-        ("embedding_verdict", &measured.embedding_verdict),
-        ("representation_verdict", &measured.representation_verdict),
-    ] {
-        let verdict = serde_json::to_value(verdict).expect("a verdict is plain values");
-        result.insert(key.into(), verdict);
-    }
+    result.insert("outcome".into(), measured.outcome().name().into());
     let measurements = folder.read_lines(&folder.epochs())?;
-    let began = measurements
-        .iter()
-        .rev()
-        .take_while(|line| collapsed && line["embedding/outcome"] != "healthy")
-        .last()
-        .map_or(Value::Null, |line| line["step"].clone());
-    result.insert("collapse_step".into(), began);
+    for (space, key, verdict) in [
+        ("embedding", "collapse_step", &measured.embedding_verdict),
+        (
+            "representation",
+            "representation_collapse_step",
+            &measured.representation_verdict,
+        ),
+    ] {
+        let word = format!("{space}/outcome");
+        let began = measurements
+            .iter()
+            .rev()
+            .take_while(|line| verdict.is_collapse() && line[&word] != "healthy")
+            .last()
+            .map_or(Value::Null, |line| line["step"].clone());
+        result.insert(key.into(), began);
+        let verdict = serde_json::to_value(verdict).expect("a verdict is plain values");
+        result.insert(format!("{space}_verdict"), verdict);
+    }
     let alarms = folder.read_lines(&folder.alarms())?;
     result.insert("alarms".into(), Value::Array(alarms));
     Ok(())
+}
+
+/// What the monitor measured of the encoder before training.
+fn insert_untrained(result: &mut Map<String, Value>, untrained: Option<&Untrained>) {
+    let verdict = untrained.map_or(Value::Null, |untrained| json!(untrained.verdict));
+    let knn = untrained.and_then(|untrained| untrained.validation_knn);
+    result.insert("untrained_representation_verdict".into(), verdict);
+    let knn = knn.map_or(Value::Null, number);
+    result.insert("untrained_validation_knn".into(), knn);
 }
 
 /// Singular values of the metrics' sample in both spaces.

@@ -77,7 +77,7 @@ fn show(spaces: &[(&str, &Value)]) {
     }
 }
 
-/// kNN on h beside the untrained encoder's: a probe that standardises hides an encoder that shrank.
+/// kNN on h beside the untrained encoder's: a linear probe standardises, which hides an encoder that shrank or lies along a line.
 fn show_scores(result: &Value) {
     let percent = |key: &str| {
         result[key]

@@ -175,11 +175,15 @@ fn show(bar: &ProgressBar, event: &Event<'_>, epochs: u64) {
             let knn = report.validation_knn.map_or_else(String::new, |knn| {
                 format!(", kNN on held-out training images {:.1} %", 100.0 * knn)
             });
-            let collapsed = if report.spaces.embedding_verdict.is_collapse() {
-                format!("; z collapsed: {}", report.spaces.embedding_verdict.reason)
-            } else {
-                String::new()
-            };
+            let spaces = [
+                ("h", &report.spaces.representation_verdict),
+                ("z", &report.spaces.embedding_verdict),
+            ];
+            let collapsed: String = spaces
+                .iter()
+                .filter(|(_, verdict)| verdict.is_collapse())
+                .map(|(space, verdict)| format!("; {space} collapsed: {}", verdict.reason))
+                .collect();
             let text = format!(
                 "epoch {}/{epochs}, step {}: participation ratio h {:.1}, z {:.1}{knn}{collapsed}",
                 progress.epoch,

@@ -199,7 +199,7 @@ impl<'a> Talk<'a> {
                     duration(seconds),
                     duration(left)
                 ));
-                if !matches!(state, RunState::Healthy | RunState::Collapsed) {
+                if !matches!(state, RunState::Ended(_)) {
                     // What cannot be read now is told by the status of the study.
                     let words = Record::failure_in(self.folder, &run.key).ok().flatten();
                     for line in words.iter().flat_map(|words| words.lines()) {

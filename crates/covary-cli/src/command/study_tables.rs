@@ -35,7 +35,12 @@ pub(crate) fn analysis(analysis: &Analysis) -> String {
         let _ = writeln!(text, "note: {warning}");
     }
     if analysis.margins.is_empty() {
-        text.push_str("\nAccuracy in %, mean ± standard deviation of the runs that were not lost, and the risk\n\n");
+        let _ = writeln!(
+            text,
+            "\nAccuracy in %, mean ± standard deviation of the runs that were not lost, and the risk; lost: {} collapsed, or a number was \
+             not finite\n",
+            analysis.lost.words()
+        );
         text.push_str(&accuracy(analysis));
     }
     for effects in &analysis.effects {
@@ -65,6 +70,8 @@ fn accuracy(analysis: &Analysis) -> String {
         "held out",
         "lost",
         "95 % interval",
+        "z lost",
+        "h lost",
         "first at step",
         "training",
     ]);
@@ -77,6 +84,8 @@ fn accuracy(analysis: &Analysis) -> String {
             spread(arm.held_out),
             format!("{}/{}", arm.lost.k, arm.lost.n),
             interval_of_rate(arm.lost),
+            arm.embedding_lost.k.to_string(),
+            arm.representation_lost.k.to_string(),
             arm.first_collapse_step
                 .map_or_else(|| "–".into(), |step| format!("{step:.0}")),
             arm.train_s.map_or_else(|| "–".into(), duration),
@@ -230,7 +239,7 @@ fn factors(factorial: &FactorialResult, score: Score) -> String {
 
 fn margin(map: &MarginMap) -> String {
     let mut text = format!(
-        "\n{}: lost runs over learning rate (columns) and weight (rows)\n\n",
+        "\n{}: lost runs over learning rate (columns) and weight (rows), in brackets lost embeddings z and lost representations h\n\n",
         map.technique
     );
     let columns: Vec<_> = map
@@ -244,8 +253,11 @@ fn margin(map: &MarginMap) -> String {
     for (factor, row) in map.weight.iter().zip(&map.cells) {
         let mut cells = vec![format!("weight x {factor}")];
         cells.extend(
-            row.iter()
-                .map(|cell| format!("{}/{}", cell.lost.k, cell.lost.n)),
+            row.iter().map(|cell| {
+                let Rate { k, n, .. } = cell.lost;
+                let (z, h) = (cell.embedding_lost, cell.representation_lost);
+                format!("{k}/{n} ({z}, {h})")
+            }),
         );
         table.row(cells);
     }

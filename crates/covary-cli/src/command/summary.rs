@@ -40,8 +40,9 @@ Scores on the test set of {data}
     text.push_str("\nCollapse metrics on clean training images\n\n");
     text.push_str(&metrics(result).render());
     for (space, key) in [
-        ("embedding z", "embedding_verdict"),
         ("representation h", "representation_verdict"),
+        ("h before training", "untrained_representation_verdict"),
+        ("embedding z", "embedding_verdict"),
     ] {
         if let Some(reason) = result[key]["reason"].as_str() {
             let _ = writeln!(text, "  {space}: {reason}");
@@ -84,21 +85,26 @@ fn metrics(result: &Value) -> Table {
     table
 }
 
-/// The outcome of a collapsed run, when it began, and the signs that were seen.
+/// Which spaces of a collapsed run were lost, when that began, and the signs that were seen.
 fn collapse(result: &Value) -> String {
     let mut text = String::new();
-    if result["outcome"] == "collapsed" {
-        let since = result["collapse_step"]
-            .as_u64()
-            .map_or_else(String::new, |step| {
+    for (space, verdict, began) in [
+        (
+            "representation h",
+            "representation_verdict",
+            "representation_collapse_step",
+        ),
+        ("embedding z", "embedding_verdict", "collapse_step"),
+    ] {
+        if result[verdict]["outcome"] != "healthy" {
+            let since = result[began].as_u64().map_or_else(String::new, |step| {
                 format!(", measured so from step {step} on")
             });
-        let stopped = if result["stopped"] == true {
-            "; training was stopped there"
-        } else {
-            ""
-        };
-        let _ = writeln!(text, "\n  The embeddings collapsed{since}{stopped}.");
+            let _ = writeln!(text, "\n  The {space} collapsed{since}.");
+        }
+    }
+    if result["stopped"] == true {
+        text.push_str("  Training was stopped there.\n");
     }
     for alarm in result["alarms"].as_array().into_iter().flatten() {
         let message = alarm["message"].as_str().unwrap_or_default();

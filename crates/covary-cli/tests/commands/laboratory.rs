@@ -252,13 +252,22 @@ fn a_run_that_collapses_stops_where_it_is_told_to_and_reports_as_any_other() {
     let output = run(folder.path(), &arguments);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let result = last_json(&output);
-    assert_eq!(result["outcome"], "collapsed");
+    let outcome = result["outcome"].as_str().unwrap();
+    assert!(outcome.ends_with("-collapsed"), "{outcome}");
     assert_eq!(result["stopped"], true);
     assert!(result["steps"].as_u64().unwrap() < 400);
-    assert!(result["collapse_step"].as_u64().unwrap() <= result["steps"].as_u64().unwrap());
+    for (space, step) in [
+        ("embedding", "collapse_step"),
+        ("representation", "representation_collapse_step"),
+    ] {
+        let is_lost = result[format!("{space}_verdict")]["outcome"] != "healthy";
+        assert_eq!(result[step].is_u64(), is_lost, "{space}");
+    }
+    let before = &result["untrained_representation_verdict"]["participation_ratio"];
+    assert!(before.is_number() && result["untrained_validation_knn"].is_number());
     assert!(result["linear_top1"].is_number() && result["random_knn_top1"].is_number());
     assert!(!result["alarms"].as_array().unwrap().is_empty());
-    assert!(text(&output.stderr).contains("The embeddings collapsed"));
+    assert!(text(&output.stderr).contains(" collapsed, measured so from step"));
     for file in ["alarms.jsonl", "spectra.json", "neighbours.png"] {
         assert!(folder.path().join("run").join(file).is_file(), "{file}");
     }

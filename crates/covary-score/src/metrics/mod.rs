@@ -20,7 +20,7 @@ mod uniformity;
 #[cfg(test)]
 mod battery;
 
-pub use outcome::{Outcome, Verdict};
+pub use outcome::{Outcome, RunOutcome, Verdict};
 pub use sample::Sample;
 use serde::Serialize;
 

@@ -1,6 +1,8 @@
-//! Whether embeddings collapsed: a frozen rule over two metrics.
+//! Whether embeddings collapsed: a frozen rule over two metrics, and which of a run's two spaces did.
 //!
-//! Meant for 5,000 fixed clean training images in eval mode, taken before any output BatchNorm (which would hide a constant).
+//! Meant for 5,000 fixed clean training images in eval mode, taken before any output BatchNorm (which would hide a constant). The
+//! rule is the same for the embedding z, which the loss sees, and for the representation h, which a user keeps: either may be lost
+//! while the other is well.
 
 use serde::Serialize;
 
@@ -37,6 +39,64 @@ pub struct Verdict {
     pub relative_std: f64,
     /// Participation ratio, 0 to d.
     pub participation_ratio: f64,
+}
+
+/// Which of a run's spaces collapsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// Neither.
+    Healthy,
+    /// The embedding z alone.
+    EmbeddingCollapsed,
+    /// The representation h alone: the encoder is lost although the loss sees spread embeddings.
+    RepresentationCollapsed,
+    /// Both.
+    BothCollapsed,
+}
+
+impl RunOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 4] = [
+        Self::Healthy,
+        Self::EmbeddingCollapsed,
+        Self::RepresentationCollapsed,
+        Self::BothCollapsed,
+    ];
+
+    /// From whether each space collapsed.
+    pub fn of(embedding: bool, representation: bool) -> Self {
+        match (embedding, representation) {
+            (false, false) => Self::Healthy,
+            (true, false) => Self::EmbeddingCollapsed,
+            (false, true) => Self::RepresentationCollapsed,
+            (true, true) => Self::BothCollapsed,
+        }
+    }
+
+    /// Its word in results and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::EmbeddingCollapsed => "embedding-collapsed",
+            Self::RepresentationCollapsed => "representation-collapsed",
+            Self::BothCollapsed => "both-collapsed",
+        }
+    }
+
+    /// The outcome with that word.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+
+    /// Whether the embedding collapsed.
+    pub fn has_lost_embedding(self) -> bool {
+        matches!(self, Self::EmbeddingCollapsed | Self::BothCollapsed)
+    }
+
+    /// Whether the representation collapsed.
+    pub fn has_lost_representation(self) -> bool {
+        matches!(self, Self::RepresentationCollapsed | Self::BothCollapsed)
+    }
 }
 
 impl Verdict {
@@ -118,6 +178,19 @@ mod tests {
         assert_eq!(verdict.outcome, Outcome::Healthy);
         assert!((verdict.participation_ratio - 4.0).abs() < 1e-9);
         assert!((verdict.relative_std - (64.0f64 / 63.0).sqrt()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_outcome_says_which_spaces_are_lost_and_is_known_by_its_word() {
+        for outcome in RunOutcome::ALL {
+            let spaces = (
+                outcome.has_lost_embedding(),
+                outcome.has_lost_representation(),
+            );
+            assert_eq!(RunOutcome::of(spaces.0, spaces.1), outcome);
+            assert_eq!(RunOutcome::named(outcome.name()), Some(outcome));
+        }
+        assert_eq!(RunOutcome::named("collapsed"), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct Sample {
     pub key: String,
     /// What is known by then.
     pub features: BTreeMap<String, f64>,
-    /// Whether it collapsed or diverged.
+    /// Whether it was lost by the plan's rule.
     pub lost: bool,
     /// Final linear accuracy, where it was scored.
     pub accuracy: Option<f64>,
@@ -47,7 +47,7 @@ pub fn samples(study: &Study, fraction: f64) -> Vec<Sample> {
             variant: technique.map_or(name, |map| &map.name).clone(),
             key: run.key.clone(),
             features: features(record, cut(steps, fraction)),
-            lost: record.state.is_lost(),
+            lost: record.state.is_lost(study.design.plan.lost),
             accuracy: record.score(Score::Linear.key()),
         });
     }

@@ -8,7 +8,7 @@ use crate::{MarginCell, MarginMap};
 pub(super) fn section(maps: &[MarginMap]) -> Markup {
     html! {
         p.caption {
-            "A cell holds collapsed or diverged runs of those that ended, and below it the mean linear accuracy in % (of runs that were not scored, kNN accuracy on held-out training images); the redder, the more were lost. \
+            "A cell holds lost runs of those that ended, in brackets how many lost the embedding z and the representation h, and below it the mean linear accuracy in % (of runs that were not scored, kNN accuracy on held-out training images); the redder, the more were lost. \
              Columns are factors of the technique's own learning rate, rows factors of its regulariser's weights."
         }
         div.panels { @for map in maps { (table(map)) } }
@@ -43,7 +43,9 @@ fn one(cell: &MarginCell) -> Markup {
     let title = format!("{} diverged", cell.diverged);
     html! {
         td style=(shade(cell.lost)) title=(title) {
-            @if cell.lost.n == 0 { "–" } @else { (cell.lost.k) "/" (cell.lost.n) }
+            @if cell.lost.n == 0 { "–" } @else {
+                (cell.lost.k) "/" (cell.lost.n) " (" (cell.embedding_lost) ", " (cell.representation_lost) ")"
+            }
             small { @if let Some(accuracy) = cell.accuracy { (percent(accuracy)) } @else { "–" } }
         }
     }

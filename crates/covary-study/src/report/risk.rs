@@ -20,7 +20,7 @@ pub(super) fn plot(arms: &[&ArmSummary], by: Score) -> Markup {
     html! {
         p.caption {
             "Left: " (by.name()) " in %, a dot a seed, hollow where the run was lost; the line is the mean of the others. Right: share of lost \
-             runs with its 95 % interval (Clopper-Pearson)."
+             runs with its 95 % interval (Clopper-Pearson), and how many lost the embedding z and the representation h."
         }
         div.rows {
             @for arm in arms {
@@ -33,7 +33,7 @@ pub(super) fn plot(arms: &[&ArmSummary], by: Score) -> Markup {
                         }
                         @for run in &arm.runs {
                             @if let Some(score) = run.score(by) {
-                                @if run.state.is_lost() {
+                                @if run.is_lost {
                                     circle.hollow.lost cx=(across(score)) cy="11" r="4" {}
                                 } @else {
                                     circle.dot.c1 cx=(across(score)) cy="11" r="4" opacity="0.75" {}
@@ -53,7 +53,10 @@ pub(super) fn plot(arms: &[&ArmSummary], by: Score) -> Markup {
                             }
                         }
                     }
-                    (format!("{} of {}", arm.lost.k, arm.lost.n))
+                    (format!(
+                        "{} of {} (z {}, h {})",
+                        arm.lost.k, arm.lost.n, arm.embedding_lost.k, arm.representation_lost.k
+                    ))
                 }
             }
             div.name.axis {}

@@ -54,13 +54,9 @@ pub(super) fn report(record: &Record) -> Result<Report, StudyError> {
 }
 
 fn answer(record: &Record) -> String {
-    let state = match record.state {
-        RunState::Healthy => "It did not collapse",
-        RunState::Collapsed => "It collapsed",
-        _ => {
-            let step = record.steps.steps().last().copied().unwrap_or(0);
-            return format!("The run has no result yet; its last step is {step}.");
-        }
+    let RunState::Ended(outcome) = record.state else {
+        let step = record.steps.steps().last().copied().unwrap_or(0);
+        return format!("The run has no result yet; its last step is {step}.");
     };
     let score = |key: &str| {
         record
@@ -77,10 +73,19 @@ fn answer(record: &Record) -> String {
         ),
         _ => String::new(),
     };
-    let reason = record
-        .verdict("embedding", "reason")
-        .map_or_else(String::new, |reason| format!(": {reason}"));
-    format!("{scores}{state}{reason}.")
+    let space = |name: &str, space: &str, is_lost: bool| {
+        let state = if is_lost { "is lost" } else { "is well" };
+        let reason = record.verdict(space, "reason");
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        format!("The {name} {state}{reason}.")
+    };
+    let h = space(
+        "representation h",
+        "representation",
+        outcome.has_lost_representation(),
+    );
+    let z = space("embedding z", "embedding", outcome.has_lost_embedding());
+    format!("{scores}{h} {z}")
 }
 
 fn scores(record: &Record) -> Markup {

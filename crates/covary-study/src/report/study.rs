@@ -167,9 +167,12 @@ fn accuracy(analysis: &Analysis) -> Markup {
                 spread(arm.held_out),
                 spread(arm.linear_of_lost),
                 format!("{} of {}", arm.lost.k, arm.lost.n),
+                arm.embedding_lost.k.to_string(),
+                arm.representation_lost.k.to_string(),
                 format!("{:.0}–{:.0} %", 100.0 * arm.lost.low, 100.0 * arm.lost.high),
                 or_dash(arm.relative_std, |value| format!("{value:.2}")),
                 or_dash(arm.participation_ratio, |value| format!("{value:.1}")),
+                or_dash(arm.representation_participation_ratio, |value| format!("{value:.1}")),
                 or_dash(arm.first_collapse_step, |step| format!("{step:.0}")),
                 or_dash(arm.train_s, |seconds| format!("{seconds:.0}")),
             ]
@@ -183,15 +186,22 @@ fn accuracy(analysis: &Analysis) -> Markup {
         "held-out kNN, %",
         "linear of lost, %",
         "lost",
+        "z lost",
+        "h lost",
         "95 % interval",
         "relative std of z",
         "participation ratio of z",
+        "participation ratio of h",
         "first collapsed at step",
         "training, s",
     ];
     html! {
         (risk::plot(&arms, analysis.score))
-        p.caption { "Lost: the embedding collapsed by the rule of each run's result (relative std below 0.1: a constant; participation ratio below 2: about one direction), or a number was not finite." " Means and standard deviations are of the runs that were not lost." }
+        p.caption {
+            "Lost: " (analysis.lost.words()) " collapsed by the rule of each run's result (relative std below 0.1: a constant; participation \
+             ratio below 2: about one direction), or a number was not finite. The loss sees the embedding z; the representation h is what \
+             the encoder gives. Means and standard deviations are of the runs that were not lost."
+        }
         (grid(&header, &rows))
     }
 }
@@ -202,10 +212,9 @@ fn facts(study: &Study, analysis: &Analysis) -> Vec<(&'static str, String)> {
         .iter()
         .filter(|(_, run)| study.state(&run.key).has_ended())
         .count();
-    let count = |state: RunState| {
-        runs.iter()
-            .filter(|(_, run)| study.state(&run.key) == state)
-            .count()
+    let count = |is: fn(RunState) -> bool| {
+        let states = runs.iter().map(|(_, run)| study.state(&run.key));
+        states.filter(|state| is(*state)).count().to_string()
     };
     let seeds: Vec<_> = analysis.seeds.iter().map(u64::to_string).collect();
     let data = study
@@ -214,8 +223,9 @@ fn facts(study: &Study, analysis: &Analysis) -> Vec<(&'static str, String)> {
     let config = &study.design.arms[0].runs[0].config;
     vec![
         ("runs", format!("{ended} of {}", runs.len())),
-        ("collapsed", count(RunState::Collapsed).to_string()),
-        ("diverged", count(RunState::Diverged).to_string()),
+        ("embedding lost", count(RunState::has_lost_embedding)),
+        ("representation lost", count(RunState::has_lost_representation)),
+        ("diverged", count(|state| state == RunState::Diverged)),
         ("seeds", seeds.join(", ")),
         ("data", data.unwrap_or_else(|| config.data.path.clone())),
         (

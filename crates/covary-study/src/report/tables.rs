@@ -87,6 +87,10 @@ fn runs(analysis: &Analysis) -> Table {
         "relative_std",
         "participation_ratio",
         "validation_knn",
+        "representation_relative_std",
+        "representation_participation_ratio",
+        "representation_collapse_step",
+        "lost",
     ];
     let mut table = Table::new("runs", &header);
     for arm in &analysis.arms {
@@ -105,6 +109,10 @@ fn runs(analysis: &Analysis) -> Table {
                 cell(run.relative_std),
                 cell(run.participation_ratio),
                 cell(run.validation_knn),
+                cell(run.representation_relative_std),
+                cell(run.representation_participation_ratio),
+                cell(run.representation_collapse_step),
+                run.is_lost.to_string(),
             ]);
         }
     }
@@ -127,6 +135,8 @@ fn arms(analysis: &Analysis) -> Table {
         "held_out_knn_sd",
         "train_s",
         "first_collapse_step",
+        "embedding_lost",
+        "representation_lost",
     ];
     let mut table = Table::new("arms", &header);
     for arm in &analysis.arms {
@@ -145,6 +155,8 @@ fn arms(analysis: &Analysis) -> Table {
             cell(arm.held_out.and_then(|spread| spread.standard_deviation)),
             cell(arm.train_s),
             cell(arm.first_collapse_step),
+            arm.embedding_lost.k.to_string(),
+            arm.representation_lost.k.to_string(),
         ]);
     }
     table
@@ -261,6 +273,8 @@ fn margins(analysis: &Analysis) -> Table {
             "lost",
             "diverged",
             "accuracy",
+            "embedding_lost",
+            "representation_lost",
         ],
     );
     for map in &analysis.margins {
@@ -274,6 +288,8 @@ fn margins(analysis: &Analysis) -> Table {
                     one.lost.k.to_string(),
                     one.diverged.to_string(),
                     cell(one.accuracy),
+                    one.embedding_lost.to_string(),
+                    one.representation_lost.to_string(),
                 ]);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use covary_study::forecast::{evaluate, predict};
+use covary_study::forecast::{evaluate, predict, samples};
 use covary_study::{Analysis, Direction, Record, RunState, Score, Study, Verdict};
 
 use crate::made_up::{self, PLAN, accuracy_of, healthy, truth};
@@ -54,6 +54,70 @@ fn effects_are_found_where_they_were_put_and_lost_arms_have_none() {
         "With 3 seeds you can see differences above",
     ] {
         assert!(analysis.answer.contains(words), "{}", analysis.answer);
+    }
+}
+
+/// Base, an arm that loses its embedding, one that loses its representation, one that loses both.
+const SPACES: &str = r#"
+[base]
+name = "well"
+set = ["data.path=synthetic"]
+[[variant]]
+name = "z"
+set = ["optimizer.lr=1e-3"]
+[[variant]]
+name = "h"
+set = ["optimizer.lr=4e-3"]
+[[variant]]
+name = "both"
+set = ["optimizer.lr=8e-3"]
+[[contrast]]
+left = "h"
+expect = "left collapses"
+"#;
+
+fn of_spaces(folder: &Path, lost: &str) -> Study {
+    let plan = format!("{lost}\n{SPACES}");
+    made_up::study(folder, &plan, |arm| made_up::Truth {
+        accuracy: if matches!(arm, "z" | "both") { 0.12 } else { 0.5 },
+        diverges: false,
+        loses_h: matches!(arm, "h" | "both"),
+    });
+    Study::open(folder).unwrap()
+}
+
+#[test]
+fn a_lost_representation_is_a_lost_run_and_counted_apart_from_a_lost_embedding() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = of_spaces(folder.path(), "");
+    let analysis = Analysis::of(&study);
+    let counts = |arm: &covary_study::ArmSummary| {
+        (arm.lost.k, arm.embedding_lost.k, arm.representation_lost.k)
+    };
+    let found: Vec<_> = analysis.arms.iter().map(counts).collect();
+    assert_eq!(found, [(0, 0, 0), (3, 3, 0), (3, 0, 3), (3, 3, 3)]);
+    let h = &analysis.arms[2];
+    assert_eq!(h.runs[0].state.name(), "representation-collapsed");
+    assert_eq!((h.linear, h.first_collapse_step), (None, Some(40.0)));
+    assert_eq!(h.representation_participation_ratio, Some(1.3));
+    assert_eq!(analysis.effects[0].variants[1].direction, Direction::Lost);
+    assert_eq!(analysis.contrasts[0].verdict, Verdict::Agrees);
+    let lost = samples(&study, 0.25).iter().filter(|s| s.lost).count();
+    assert_eq!(lost, 9, "a forecast is of the same runs");
+}
+
+#[test]
+fn a_plan_chooses_which_collapse_counts() {
+    for (rule, expected) in [("embedding", [0, 3, 0, 3]), ("representation", [0, 0, 3, 3])] {
+        let folder = tempfile::tempdir().unwrap();
+        let study = of_spaces(folder.path(), &format!("lost = \"{rule}\""));
+        let analysis = Analysis::of(&study);
+        let lost: Vec<_> = analysis.arms.iter().map(|arm| arm.lost.k).collect();
+        assert_eq!(lost, expected, "{rule}");
+        let effect = &analysis.effects[0].variants[1];
+        assert_eq!(effect.pooled.is_some(), rule == "embedding", "{rule}");
+        let lost = samples(&study, 0.25).iter().filter(|s| s.lost).count();
+        assert_eq!(lost, 6, "{rule}");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use covary_score::RunOutcome;
 use covary_study::{Design, Plan, PlannedRun};
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,8 @@ pub(crate) struct Truth {
     pub(crate) accuracy: f64,
     /// Diverges instead.
     pub(crate) diverges: bool,
+    /// Loses its representation, whatever its embedding does.
+    pub(crate) loses_h: bool,
 }
 
 /// A number from -1 to 1 that looks random and is the same every time.
@@ -45,6 +48,7 @@ pub(crate) fn healthy(accuracy: f64) -> Truth {
     Truth {
         accuracy,
         diverges: false,
+        loses_h: false,
     }
 }
 
@@ -76,7 +80,7 @@ fn run(runs: &Path, planned: &PlannedRun, arm: &str, truth: &Truth) {
     }
     fs::write(
         folder.join("result.json"),
-        result(planned, accuracy).to_string(),
+        result(planned, accuracy, truth.loses_h).to_string(),
     )
     .unwrap();
     let values = |slope: f64| {
@@ -156,15 +160,19 @@ fn monitors(accuracy: f64, ends: u64) -> String {
     }))
 }
 
-fn result(planned: &PlannedRun, accuracy: f64) -> Value {
+fn result(planned: &PlannedRun, accuracy: f64, loses_h: bool) -> Value {
     let is_collapsed = collapsed(accuracy);
-    let outcome = if is_collapsed { "collapsed" } else { "healthy" };
+    let outcome = RunOutcome::of(is_collapsed, loses_h).name();
+    let word = |is_lost: bool, kind: &'static str| if is_lost { kind } else { "healthy" };
     let test = |score: f64| planned.config.score.then_some(score);
     let space = json!({"participation_ratio": 12.0, "rankme": 40.0, "alignment": null});
     json!({
         "outcome": outcome,
-        "embedding_verdict": {"outcome": if is_collapsed { "complete" } else { "healthy" }, "reason": format!("made up to be {outcome}")},
-        "representation_verdict": {"outcome": "healthy", "reason": "made up"},
+        "embedding_verdict": {"outcome": word(is_collapsed, "complete"), "reason": format!("made up to be {outcome}")},
+        "representation_verdict": {
+            "outcome": word(loses_h, "dimensional"), "reason": "made up", "participation_ratio": if loses_h { 1.3 } else { 8.0 },
+        },
+        "representation_collapse_step": if loses_h { json!(40) } else { Value::Null },
         "collapse_step": if is_collapsed { json!(120) } else { Value::Null },
         "linear_top1": test(accuracy), "knn_top1": test(accuracy - 0.03), "knn200_top1": accuracy - 0.04,
         "random_linear_top1": 0.27, "random_knn_top1": 0.23, "pixel_linear_top1": 0.41, "pixel_knn_top1": 0.45,
@@ -226,6 +234,7 @@ pub(crate) fn truth(arm: &str) -> Truth {
         "diverges" => Truth {
             accuracy: HEALTHY,
             diverges: true,
+            loses_h: false,
         },
         _ if arm.starts_with("worse") => healthy(HEALTHY - 0.05),
         _ if arm.contains("batch_norm=false") && arm.contains("mlp") => healthy(HEALTHY + 0.10),

@@ -169,7 +169,14 @@ pub struct MonitorConfig {
     pub on_collapse: OnCollapse,
 }
 
-/// What a collapse does to a run.
+impl MonitorConfig {
+    /// Whether anything is measured while training.
+    pub fn is_on(&self) -> bool {
+        self.every_epochs != 0 || self.every_steps != 0
+    }
+}
+
+/// What a collapse of the embedding or of the representation does to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnCollapse {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::TrainError;
 use covary_score::Embeddings;
-use covary_score::{Measurement, Sample, Verdict, measure};
+use covary_score::{Measurement, RunOutcome, Sample, Verdict, measure};
 
 /// Images that go through the encoder at once.
 const BATCH: usize = 256;
@@ -35,7 +35,7 @@ pub fn represent(
 }
 
 /// Clean normalised images `[n, size, size, 3]`.
-pub(super) fn clean(
+pub(crate) fn clean(
     dataset: &Dataset,
     augment: &AugmentConfig,
     indices: impl Iterator<Item = usize>,
@@ -62,6 +62,21 @@ pub struct Spaces {
     pub representation_verdict: Verdict,
     /// Verdict on z.
     pub embedding_verdict: Verdict,
+}
+
+impl Spaces {
+    /// Whether either space collapsed.
+    pub fn is_collapse(&self) -> bool {
+        self.embedding_verdict.is_collapse() || self.representation_verdict.is_collapse()
+    }
+
+    /// Which of them did.
+    pub fn outcome(&self) -> RunOutcome {
+        RunOutcome::of(
+            self.embedding_verdict.is_collapse(),
+            self.representation_verdict.is_collapse(),
+        )
+    }
 }
 
 /// Measures h `[n, h_width]` and z `[n, z_width]`.

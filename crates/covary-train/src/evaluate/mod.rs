@@ -8,6 +8,7 @@ mod neighbours;
 mod reference;
 mod scores;
 
+pub(crate) use features::clean;
 pub use features::{Spaces, represent, spaces};
 pub use neighbours::draw_neighbours;
 pub use reference::{pixels, untrained};

@@ -7,13 +7,16 @@
 //! | the batch's embeddings differ along ever fewer directions | a step with telemetry |
 //! | the variance hinge is saturated: it costs what a constant would | a step with telemetry |
 //! | the output's BatchNorm hides a constant | a measurement in eval mode |
+//! | the representation is lost | `representation_signs.rs` |
 //!
 //! Thresholds were set on runs with seeds 0 to 2 and scored on others (`results/alarms.md`).
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::representation_signs::RepresentationSigns;
 use super::{StepReport, Telemetry};
-use crate::monitor::MonitorReport;
+use crate::monitor::{MonitorReport, Untrained};
 use covary_loss::{Objective, TermDescription};
 
 /// Share of the loss's first distance from its collapsed value (or of that value, where larger) that counts as standing at it.
@@ -46,6 +49,12 @@ pub enum AlarmKind {
     SaturatedHinge,
     /// The output's normalisation hides a constant.
     MaskedConstant,
+    /// Representations of the batch differ along about one direction.
+    RepresentationFewDirections,
+    /// The representation is lost by the rule of the outcome.
+    RepresentationLost,
+    /// Nearest neighbors are no better than in the untrained encoder's representations.
+    NearUntrained,
 }
 
 /// A sign that was seen.
@@ -57,6 +66,29 @@ pub struct Alarm {
     pub kind: AlarmKind,
     /// In words, with the numbers.
     pub message: String,
+    /// The step at which it began, of signs that take more than one look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+}
+
+impl Alarm {
+    /// A sign that one look shows.
+    pub(super) fn at(step: u64, kind: AlarmKind, message: String) -> Self {
+        Self {
+            step,
+            kind,
+            message,
+            since: None,
+        }
+    }
+
+    /// A sign that began before it was seen.
+    pub(super) fn since(since: u64, step: u64, kind: AlarmKind, message: String) -> Self {
+        Self {
+            since: Some(since),
+            ..Self::at(step, kind, message)
+        }
+    }
 }
 
 /// Watches a run.
@@ -65,14 +97,16 @@ pub struct Alarms {
     raised: Vec<Alarm>,
     /// Distance of the first loss seen from its collapsed value.
     first_distance: Option<f64>,
+    representation: RepresentationSigns,
 }
 
 impl Alarms {
-    /// Goes on after these.
-    pub fn resume(raised: Vec<Alarm>) -> Self {
+    /// Goes on after these, and after the lines of `steps.jsonl` and `epochs.jsonl`.
+    pub fn resume(raised: Vec<Alarm>, steps: &[Value], measurements: &[Value]) -> Self {
         Self {
             raised,
             first_distance: None,
+            representation: RepresentationSigns::resume(steps, measurements),
         }
     }
 
@@ -92,7 +126,7 @@ impl Alarms {
         let Some(telemetry) = &report.telemetry else {
             return Vec::new();
         };
-        let mut seen = Vec::new();
+        let mut seen: Vec<(AlarmKind, String)> = Vec::new();
         let descriptions = objective.describe(n, d, report.step);
         if let Some(message) = self.closed_form(&descriptions, report, telemetry) {
             seen.push((AlarmKind::ClosedForm, message));
@@ -109,23 +143,37 @@ impl Alarms {
             seen.extend(few_directions(telemetry));
             seen.extend(saturated_hinge(&descriptions, report, telemetry));
         }
-        self.take_new(report.step, seen)
+        let step = report.step;
+        let seen = seen.into_iter();
+        let mut seen: Vec<_> = seen
+            .map(|(kind, message)| Alarm::at(step, kind, message))
+            .collect();
+        let h = telemetry.representation;
+        seen.extend(self.representation.observe(step, h));
+        self.take_new(seen)
     }
 
-    /// New signs in a measurement after `step` steps.
-    pub fn observe_monitor(&mut self, step: u64, report: &MonitorReport) -> Vec<Alarm> {
-        let Some(behind) = report.relative_std_behind_norm else {
-            return Vec::new();
-        };
+    /// New signs in a measurement after `step` of `total` steps, beside that of the untrained encoder.
+    pub fn observe_monitor(
+        &mut self,
+        step: u64,
+        total: u64,
+        report: &MonitorReport,
+        untrained: Option<&Untrained>,
+    ) -> Vec<Alarm> {
+        let signs = &mut self.representation;
+        let mut seen = signs.observe_monitor(step, total, report, untrained);
         let before = report.spaces.embedding_verdict.relative_std;
-        let mut seen = Vec::new();
-        if before < MASKED.0 && behind > MASKED.1 {
+        if let Some(behind) = report.relative_std_behind_norm
+            && before < MASKED.0
+            && behind > MASKED.1
+        {
             let message = format!(
                 "the normalisation of the projector's output hides a constant: relative std {before:.3} before it, {behind:.3} behind it"
             );
-            seen.push((AlarmKind::MaskedConstant, message));
+            seen.push(Alarm::at(step, AlarmKind::MaskedConstant, message));
         }
-        self.take_new(step, seen)
+        self.take_new(seen)
     }
 
     fn closed_form(
@@ -151,19 +199,10 @@ impl Alarms {
             })
     }
 
-    fn take_new(&mut self, step: u64, seen: Vec<(AlarmKind, String)>) -> Vec<Alarm> {
-        let is_known = |kind| self.raised.iter().any(|alarm| alarm.kind == kind);
-        let new: Vec<Alarm> = seen
-            .into_iter()
-            .filter(|(kind, _)| !is_known(*kind))
-            .map(|(kind, message)| Alarm {
-                step,
-                kind,
-                message,
-            })
-            .collect();
-        self.raised.extend(new.iter().cloned());
-        new
+    fn take_new(&mut self, mut seen: Vec<Alarm>) -> Vec<Alarm> {
+        seen.retain(|new| self.raised.iter().all(|alarm| alarm.kind != new.kind));
+        self.raised.extend(seen.iter().cloned());
+        seen
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Alarm, Progress, StepReport};
+use super::{Alarm, Alarms, Progress, StepReport};
 use crate::TrainError;
 use crate::monitor::MonitorReport;
 use crate::run::{EventFile, Journal, RunFolder, number, unix_seconds};
@@ -28,11 +28,13 @@ impl Logs {
         })
     }
 
-    /// The alarms that a resumed run had seen.
-    pub(super) fn alarms_so_far(run: &RunFolder) -> Result<Vec<Alarm>, TrainError> {
+    /// What a resumed run had seen.
+    pub(super) fn alarms_so_far(run: &RunFolder) -> Result<Alarms, TrainError> {
         let lines = run.read_lines(&run.alarms())?;
         let alarms = lines.into_iter().map(serde_json::from_value);
-        Ok(alarms.filter_map(Result::ok).collect())
+        let alarms = alarms.filter_map(Result::ok).collect();
+        let (steps, measurements) = (run.read_lines(&run.steps())?, run.read_lines(&run.epochs())?);
+        Ok(Alarms::resume(alarms, &steps, &measurements))
     }
 
     pub(super) fn step(

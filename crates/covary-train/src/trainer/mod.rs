@@ -3,6 +3,7 @@
 mod alarm;
 mod log;
 mod model;
+mod representation_signs;
 mod step;
 mod telemetry;
 mod train;

@@ -6,10 +6,11 @@ use std::time::Instant;
 use covary_data::Loader;
 
 use super::log::Logs;
-use super::{Alarm, Alarms, StepReport, TrainState};
+use super::representation_signs::PATIENCE;
+use super::{Alarm, StepReport, TrainState};
 use crate::TrainError;
 use crate::config::{OnCollapse, TrainConfig};
-use crate::monitor::{Monitor, MonitorReport};
+use crate::monitor::{Monitor, MonitorReport, Untrained};
 use crate::run::RunFolder;
 
 /// What the loop tells whoever watches it.
@@ -43,14 +44,12 @@ pub enum Outcome {
     Finished,
     /// It was asked to stop; a checkpoint was made.
     Interrupted,
-    /// The embeddings collapsed, and the configuration says to stop there.
+    /// The embedding or the representation collapsed, and the configuration says to stop there.
     Collapsed,
 }
 
-/// Share of the steps before which a collapse does not stop a run: networks start with few directions.
-const PATIENCE: f64 = 0.1;
-
-/// Trains until all steps are taken or `stop` is set, which finishes the step and makes a checkpoint.
+/// Trains until all steps are taken or `stop` is set, which finishes the step and makes a checkpoint. Measurements are held against
+/// `untrained`, where there is one.
 ///
 /// # Errors
 /// A number that is not finite, or a file that cannot be written; the last checkpoint stays as it was.
@@ -59,12 +58,13 @@ pub fn train(
     state: &mut TrainState,
     loader: &mut Loader,
     monitor: &Monitor,
+    untrained: Option<&Untrained>,
     run: &RunFolder,
     stop: &AtomicBool,
     watch: &mut dyn FnMut(Event<'_>),
 ) -> Result<(Outcome, f64), TrainError> {
     let mut logs = Logs::open(run, state.step)?;
-    let mut alarms = Alarms::resume(Logs::alarms_so_far(run)?);
+    let mut alarms = Logs::alarms_so_far(run)?;
     let steps_per_epoch = loader.batches_per_epoch() as u64;
     let total_steps = config.epochs * steps_per_epoch;
     let mut views = Vec::new();
@@ -96,9 +96,10 @@ pub fn train(
             let measured = monitor.measure(state)?;
             logs.measurement(&progress, &measured)?;
             watch(Event::Monitor(progress, &measured));
-            seen.extend(alarms.observe_monitor(state.step, &measured));
+            seen.extend(alarms.observe_monitor(state.step, total_steps, &measured, untrained));
+            // Networks start with few directions.
             collapsed = config.monitor.on_collapse == OnCollapse::Stop
-                && measured.spaces.embedding_verdict.is_collapse()
+                && measured.spaces.is_collapse()
                 && state.step as f64 >= PATIENCE * total_steps as f64;
         }
         for alarm in &seen {
