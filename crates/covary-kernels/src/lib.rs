@@ -12,6 +12,7 @@
 //! | residual block, stem, pooling | `block`, `stem`; in eval mode `inference` | |
 //! | linear layers | `linear` | AVX-512 BF16; in f32 the gemm crate's |
 //! | BatchNorm and LayerNorm of matrices | `dense_norm`, `layer_norm` | one body, compiled for each set |
+//! | orthogonalized matrices | `orthogonal` | the gemm crate's |
 //! | optimizer steps, moving average | [`optimizer`] | one body, compiled for each set |
 #![expect(unsafe_code, reason = "SIMD kernels")]
 
@@ -27,9 +28,11 @@ mod inference;
 mod isa;
 mod layer_norm;
 mod linear;
+mod matrix;
 mod memory;
 mod norm;
 pub mod optimizer;
+mod orthogonal;
 mod passes;
 mod peak;
 mod precision;
@@ -47,6 +50,7 @@ pub use isa::{Isa, IsaError};
 pub use layer_norm::{LayerNorm, RowStatistics};
 pub use linear::{Linear, LinearScratch};
 pub use memory::prepare_heap;
+pub use orthogonal::{NewtonSchulz, orthogonalize};
 pub use peak::peak_gflops;
 pub use precision::Precision;
 pub use relu_gradient::{Below, ReluGradient};

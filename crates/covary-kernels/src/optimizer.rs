@@ -141,6 +141,87 @@ fn momentum_body(
     }
 }
 
+/// `buffer = momentum·buffer + (1 - momentum)·g`, `update = momentum·buffer + (1 - momentum)·g`, or the buffer alone without Nesterov's
+/// look ahead: the momentum of `torch.optim.Muon`. Clears `gradients`.
+pub fn momentum_update(
+    isa: Isa,
+    momentum: f64,
+    nesterov: bool,
+    gradients: &mut [f32],
+    buffer: &mut [f32],
+    update: &mut [f32],
+) {
+    let share = |momentum: f64| (momentum as f32, (1.0 - momentum) as f32);
+    let factors = (
+        share(momentum),
+        share(if nesterov { momentum } else { 1.0 }),
+    );
+    let chunks = gradients
+        .par_chunks_mut(CHUNK)
+        .zip(buffer.par_chunks_mut(CHUNK))
+        .zip(update.par_chunks_mut(CHUNK));
+    chunks.for_each(|((g, b), u)| update_chunk(isa, factors, g, b, u));
+}
+
+elementwise! {
+    fn update_chunk(factors: ((f32, f32), (f32, f32)), g: &mut [f32], b: &mut [f32], u: &mut [f32]) = update_body;
+}
+
+#[inline(always)]
+fn update_body(
+    ((keep, add), (ahead, now)): ((f32, f32), (f32, f32)),
+    g: &mut [f32],
+    b: &mut [f32],
+    u: &mut [f32],
+) {
+    for ((g, b), u) in g.iter_mut().zip(b).zip(u) {
+        *b = keep * *b + add * *g;
+        *u = ahead * *b + now * *g;
+        *g = 0.0;
+    }
+}
+
+/// `p = keep·p - rate·update`.
+pub fn descend(isa: Isa, keep: f32, rate: f32, parameters: &mut [f32], update: &[f32]) {
+    let chunks = parameters
+        .par_chunks_mut(CHUNK)
+        .zip(update.par_chunks(CHUNK));
+    chunks.for_each(|(p, u)| descend_chunk(isa, [keep, rate], p, u));
+}
+
+elementwise! {
+    fn descend_chunk(factors: [f32; 2], p: &mut [f32], u: &[f32]) = descend_body;
+}
+
+#[inline(always)]
+fn descend_body([keep, rate]: [f32; 2], p: &mut [f32], u: &[f32]) {
+    for (p, u) in p.iter_mut().zip(u) {
+        *p = keep * *p - rate * u;
+    }
+}
+
+/// `v = factor·v`.
+pub fn scale(isa: Isa, factor: f32, vector: &mut [f32]) {
+    let chunks = vector.par_chunks_mut(CHUNK);
+    chunks.for_each(|vector| scale_chunk(isa, factor, vector));
+}
+
+elementwise! {
+    fn scale_chunk(factor: f32, v: &mut [f32]) = scale_body;
+}
+
+#[inline(always)]
+fn scale_body(factor: f32, v: &mut [f32]) {
+    v.iter_mut().for_each(|v| *v *= factor);
+}
+
+/// `Σ v²` in f64 over fixed chunks.
+pub fn sum_of_squares(vector: &[f32]) -> f64 {
+    let squares = |chunk: &[f32]| chunk.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
+    let parts: Vec<f64> = vector.par_chunks(CHUNK).map(squares).collect();
+    parts.iter().sum()
+}
+
 /// `‖p‖` and `‖g + wd·p‖`, the norms of LARS (You et al. 2017), in f64 over fixed chunks.
 pub fn norms(parameters: &[f32], gradients: &[f32], weight_decay: f64) -> (f64, f64) {
     let chunks = parameters
@@ -246,6 +327,37 @@ mod tests {
             for (p, (expected, _)) in p.iter().zip(&expected) {
                 assert!((f64::from(*p) - expected).abs() < 1e-6, "{p} {expected}");
             }
+        }
+    }
+
+    #[test]
+    fn momentum_looks_ahead_as_torch_s_muon_does() {
+        for (isa, nesterov) in Isa::available().into_iter().zip([true, false, true, false]) {
+            let (_, g) = vectors();
+            let (mut buffer, mut update) = (vec![0.0; 100], vec![0.0; 100]);
+            for step in 1..=3 {
+                let mut gradients: Vec<f32> = g.iter().map(|g| g * step as f32).collect();
+                momentum_update(isa, 0.9, nesterov, &mut gradients, &mut buffer, &mut update);
+                assert!(gradients.iter().all(|g| *g == 0.0));
+            }
+            // Gradients g, 2g, 3g: the buffer holds 0.1 (0.81 + 0.9 · 2 + 3) g.
+            for (update, g) in update.iter().zip(&g) {
+                let buffer = 0.561 * f64::from(*g);
+                let ahead = 0.9 * buffer + 0.1 * 3.0 * f64::from(*g);
+                let expected = if nesterov { ahead } else { buffer };
+                assert!((f64::from(*update) - expected).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn descent_decays_and_steps() {
+        for isa in Isa::available() {
+            let mut p = vec![2.0; 40_000];
+            descend(isa, 0.5, 0.25, &mut p, &vec![-4.0; 40_000]);
+            scale(isa, 3.0, &mut p);
+            assert!(p.iter().all(|p| *p == 6.0));
+            assert!((sum_of_squares(&p) - 36.0 * 40_000.0).abs() < 1e-6);
         }
     }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use covary_loss::LossError;
 use covary_loss::method::MethodError;
 
+use crate::optim::OptimError;
+
 /// An error of the laboratory.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
@@ -123,6 +125,16 @@ pub enum TrainError {
     /// The instruction set asked for.
     #[error(transparent)]
     Isa(#[from] covary_kernels::IsaError),
+}
+
+impl From<OptimError> for TrainError {
+    fn from(error: OptimError) -> Self {
+        Self::BadValue {
+            layer: "configuration".into(),
+            key: format!("optimizer.{}", error.key()),
+            reason: error.to_string(),
+        }
+    }
 }
 
 impl TrainError {

@@ -157,13 +157,13 @@ impl Pretraining {
         stop: &AtomicBool,
         watch: &mut Watch<'_>,
     ) -> Result<Ending, TrainError> {
+        let engine = self.engine();
+        let mut state = TrainState::new(&self.config, &engine, self.isa, self.total_steps())?;
         let run = if resume {
             self.reopen(folder)?
         } else {
             self.create(folder)?
         };
-        let engine = self.engine();
-        let mut state = TrainState::new(&self.config, &engine, self.isa, self.total_steps())?;
         if run.checkpoint().exists() {
             state.restore(Checkpoint::load(&run.checkpoint())?, &run.checkpoint())?;
         }

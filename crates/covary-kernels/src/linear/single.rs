@@ -1,17 +1,6 @@
-//! The products in f32.
-//!
-//! They are the `gemm` crate's, which splits outputs among the threads of the current pool and never a sum, so that results do
-//! not depend on their number.
+//! The products of a linear layer in f32.
 
-use gemm::Parallelism;
-
-/// A row-major or column-major matrix: element (i, j) lies at `i * row + j * column`.
-#[derive(Clone, Copy)]
-struct Strided<'a> {
-    data: &'a [f32],
-    row: usize,
-    column: usize,
-}
+use crate::matrix::{Strided, Threads, product};
 
 /// Sizes of a linear layer applied to some rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +34,9 @@ impl LinearShape {
             x,
             transposed,
             y,
+            self.outputs,
             false,
+            Threads::Pool,
         );
     }
 
@@ -69,7 +60,9 @@ impl LinearShape {
             dy,
             weight,
             dx,
+            self.inputs,
             false,
+            Threads::Pool,
         );
     }
 
@@ -88,51 +81,14 @@ impl LinearShape {
             row: self.inputs,
             column: 1,
         };
-        product([self.outputs, self.inputs, self.rows], dy, x, dw, true);
-    }
-}
-
-/// `out = a b` or `out += a b` for `[m, k]` and `[k, n]`.
-fn product(
-    [m, n, k]: [usize; 3],
-    a: Strided<'_>,
-    b: Strided<'_>,
-    out: &mut [f32],
-    accumulate: bool,
-) {
-    assert_eq!(
-        (a.data.len(), b.data.len(), out.len()),
-        (m * k, k * n, m * n),
-        "matrices have the sizes of their product"
-    );
-    let threads = rayon::current_num_threads();
-    let parallelism = if threads == 1 {
-        Parallelism::None
-    } else {
-        Parallelism::Rayon(threads)
-    };
-    // SAFETY: the strides reach every element of the three slices, whose lengths were checked, and none beyond.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.column as isize,
-            a.row as isize,
-            b.data.as_ptr(),
-            b.column as isize,
-            b.row as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
+        product(
+            [self.outputs, self.inputs, self.rows],
+            dy,
+            x,
+            dw,
+            self.inputs,
+            true,
+            Threads::Pool,
         );
     }
 }

@@ -69,7 +69,7 @@ impl TrainState {
             objective: Objective::new(&config.method_config())?,
             step: 0,
             total_steps,
-            optimizer: Optimizer::new(&config.optimizer, isa, &layouts),
+            optimizer: Optimizer::new(&config.optimizer, isa, &layouts)?,
             schedule: Schedule::new(config.optimizer.lr, config.schedule.warmup, total_steps),
             target_decay: EmaSchedule::new(
                 config.target.decay,

@@ -100,9 +100,8 @@ impl TrainState {
         let (evaluation, telemetry) = self.forward_backward(views, telemetry, &mut phases)?;
         let lr = self.schedule.lr(self.step);
         timed(&mut phases.optimizer_s, || {
-            for (index, (_, network)) in self.model.trained_mut().into_iter().enumerate() {
-                self.optimizer.step(lr, self.step + 1, index, network);
-            }
+            self.optimizer
+                .step(lr, self.step + 1, &mut self.model.trained_mut());
         });
         if self.target_order == TargetOrder::AfterStep {
             timed(&mut phases.target_s, || self.move_target());

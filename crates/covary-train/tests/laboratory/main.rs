@@ -6,6 +6,7 @@ mod configuration;
 mod contracts;
 mod golden;
 mod losses;
+mod optimizers;
 mod presets;
 mod references;
 mod resume;

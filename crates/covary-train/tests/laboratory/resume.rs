@@ -9,13 +9,20 @@ use covary_train::trainer::Event;
 use covary_train::{Ending, Pretraining, TrainError};
 
 fn config(method: &str, precision: &str) -> TrainConfig {
+    config_with(method, precision, "")
+}
+
+fn config_with(method: &str, precision: &str, more: &str) -> TrainConfig {
     let text = format!(
         "method = \"{method}\"\nepochs = 2\nbatch_size = 16\nprecision = \"{precision}\"\n[data]\npath = \"synthetic:96\"\n\
          [augment]\nsize = 16\n[encoder]\nwidth = 4\n[projector]\nhidden = 16\ndim = 8\n[predictor]\nhidden = 8\n\
-         [monitor]\nimages = 32\n[checkpoint]\nevery_steps = 4\n"
+         [monitor]\nimages = 32\n[checkpoint]\nevery_steps = 4\n{more}\n"
     );
     TrainConfig::parse("test", &text).unwrap()
 }
+
+const MUON: &str = "[optimizer]\nname = \"muon\"\nlr = 0.02\nclip = 1.0\ngroups = [{ match = \"norm-biases\", lr = 64.0 }]";
+const LARS: &str = "[optimizer]\nname = \"lars\"\nlr = 0.3\nlars = { eta = 0.02, clip = true }";
 
 /// Trains on some threads, asked to stop after `stop_after` steps.
 fn train(
@@ -48,16 +55,18 @@ fn bits(folder: &Path) -> Checkpoint {
 
 #[test]
 fn a_run_in_pieces_on_other_threads_ends_with_the_same_bits() {
-    for (method, precision) in [
-        ("tico", "f32"),
-        ("byol", "bf16"),
-        ("vicreg", "bf16"),
-        ("simsiam", "f32"),
-        ("barlow-twins", "f32"),
+    for (method, precision, more) in [
+        ("tico", "f32", ""),
+        ("byol", "bf16", ""),
+        ("vicreg", "bf16", ""),
+        ("simsiam", "f32", ""),
+        ("barlow-twins", "f32", ""),
+        ("byol", "f32", MUON),
+        ("vicreg", "bf16", LARS),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let (whole, pieces) = (folder.path().join("whole"), folder.path().join("pieces"));
-        let config = config(method, precision);
+        let config = config_with(method, precision, more);
         assert!(matches!(
             train(&config, &whole, false, 2, u64::MAX),
             Ending::Finished(_)
