@@ -20,6 +20,14 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(stderr, "{text}");
 }
 
+/// Says what was understood, passed over or left out when the data of a result were read.
+pub(crate) fn data_notes(result: &serde_json::Value) {
+    let notes = result["data_notes"].as_array().into_iter().flatten();
+    for note in notes.filter_map(serde_json::Value::as_str) {
+        say(&format!("data: {note}"));
+    }
+}
+
 /// Says what went wrong and what to do about it; 1 where a run failed, 2 where it could not start.
 pub(crate) fn fail(error: &Error) -> ExitCode {
     let train = error.downcast_ref::<TrainError>();

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .nth(1)
         .map_or_else(|| PathBuf::from("data/cifar10"), PathBuf::from);
     let start = Instant::now();
-    let dataset = Arc::new(open(&folder, Split::Train, ReadOptions::default())?);
+    let dataset = Arc::new(open(&folder, Split::Train, &ReadOptions::default())?);
     println!(
         "{}: {} images read in {:.2} s",
         dataset.name(),

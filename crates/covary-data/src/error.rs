@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::dataset::Megabytes;
+
 /// Errors of reading, downloading and augmenting images.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -43,6 +45,82 @@ pub enum DataError {
         format: &'static str,
         /// What the decoder said.
         reason: String,
+    },
+    /// A file of a set that counts itself.
+    #[error("{} is missing: {found} of {total} files are there", path.display())]
+    MissingShard {
+        /// The first file that is missing.
+        path: PathBuf,
+        /// Files that are there.
+        found: usize,
+        /// Files of the set.
+        total: usize,
+    },
+    /// A parquet file whose columns cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// Why, with the columns that are there.
+        reason: String,
+    },
+    /// A row that names an image file and does not hold it.
+    #[error("{location} holds no image, only the name {path:?}, and no such file is there")]
+    PathOnly {
+        /// File and row.
+        location: String,
+        /// The name in the row.
+        path: String,
+    },
+    /// Folders that may be splits or classes.
+    #[error("{} holds folders train and test beside {other}: they may be splits or classes", path.display())]
+    AmbiguousFolders {
+        /// The folder.
+        path: PathBuf,
+        /// A folder beside them.
+        other: String,
+    },
+    /// Several data sets below one folder.
+    #[error("{} holds several data sets: {names}", path.display())]
+    SeveralConfigurations {
+        /// The folder.
+        path: PathBuf,
+        /// Their folders, separated by commas.
+        names: String,
+    },
+    /// Something that is known and not read.
+    #[error("{} is {what}", path.display())]
+    ForeignFormat {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// More pixels than memory.
+    #[error("the images of {name} take {needed} of memory, and {available} are free")]
+    TooLarge {
+        /// The data set.
+        name: String,
+        /// Memory for all images.
+        needed: Megabytes,
+        /// Memory that is free.
+        available: Megabytes,
+    },
+    /// A class of the test set that the training set does not have.
+    #[error("the test set has a class {class:?} ({location}) that no training image has")]
+    UnknownTestClass {
+        /// The class.
+        class: String,
+        /// Where it was found.
+        location: String,
+    },
+    /// A file whose numbered classes have names, and one whose have none, in one split.
+    #[error("{location}: some files of the split name their classes and others do not")]
+    MixedNames {
+        /// File and row.
+        location: String,
     },
     /// An image that does not decode.
     #[error("corrupt image in {location}: {reason}")]
@@ -94,12 +172,12 @@ pub enum DataError {
         /// Names that are known, separated by commas.
         known: String,
     },
-    /// A download that broke off more often than it is resumed.
+    /// A download that did not bring the whole file.
     #[error("download of {url} failed after {received} bytes: {reason}")]
     Download {
         /// The address.
         url: String,
-        /// Bytes on disk, kept for the next try.
+        /// Bytes received.
         received: u64,
         /// What the connection said.
         reason: String,
@@ -127,7 +205,7 @@ impl DataError {
                 "check the path, download with `covary data fetch cifar10`, or use `synthetic`",
             ),
             Self::EmptyFolder { .. } => Some(
-                "expected train-*.parquet files, CIFAR's .bin files, or PNG and JPEG images, flat or one folder a class",
+                "expected parquet files, CIFAR's .bin files, or images (PNG, JPEG, WebP, BMP, GIF, TIFF), flat or one folder a class",
             ),
             Self::UnknownFormat { .. } => {
                 Some("give a parquet file, a .tar.gz of CIFAR's binary version, or a folder")
@@ -135,6 +213,21 @@ impl DataError {
             Self::MissingSplit { .. } => {
                 Some("expected train-*.parquet and test-*.parquet, or train/ and test/ folders")
             }
+            Self::MissingShard { .. } => Some("download the file, all of the set are needed"),
+            Self::Columns { .. } => Some("see data.image_column and data.label_column"),
+            Self::PathOnly { .. } => {
+                Some("embed the images when writing the parquet file, or put the files beside it")
+            }
+            Self::AmbiguousFolders { .. } => Some(
+                "move the other folders away, or move train and test below a folder of their own",
+            ),
+            Self::SeveralConfigurations { .. } => Some("give the folder of one of them"),
+            Self::ForeignFormat { advice, .. } => Some(advice),
+            Self::TooLarge { .. } => Some("lower data.store_size, or use fewer images"),
+            Self::UnknownTestClass { .. } => {
+                Some("give the class training images, or take it out of the test set")
+            }
+            Self::MixedNames { .. } => Some("write all files from one data set"),
             Self::BrokenFile { .. } => Some("the file may be truncated: copy or download it again"),
             Self::CorruptImage { .. } => {
                 Some("replace the image, or skip corrupt images with data.skip_corrupt = true")
@@ -143,7 +236,7 @@ impl DataError {
                 Some("delete the file if it is still there, and download again")
             }
             Self::Download { .. } => {
-                Some("run the same command again, it resumes where it stopped")
+                Some("run the same command again, or download the file with another program")
             }
             Self::NothingLeft { .. }
             | Self::LabelOutOfRange { .. }

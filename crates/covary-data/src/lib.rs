@@ -1,6 +1,6 @@
 //! Images in, augmented views out: the same views for the same seed, whatever the threads.
 //!
-//! [`open`] reads a data set into memory, [`AugmentConfig`] says how views differ from images, [`Loader`] fills batches of views
+//! [`Splits::open`] reads a data set into memory, [`AugmentConfig`] says how views differ from images, [`Loader`] fills batches of views
 //! as `[views * n, size, size, 3]` normalised `f32`.
 
 mod augment;
@@ -17,7 +17,8 @@ pub use augment::{
     HorizontalFlip, Normalise, RandomResizedCrop, Solarise, ViewConfig,
 };
 pub use dataset::{
-    Dataset, FORMATS, Format, Image, ImageSize, ReadOptions, SkippedImage, Split, open,
+    Dataset, FORMATS, Format, Image, ImageSize, Megabytes, PassedOver, PassedOverKind, ReadOptions,
+    SkippedImage, Split, Splits, open,
 };
 pub use download::{Archive, DOWNLOADS, FetchOptions, Progress, fetch};
 pub use error::DataError;

@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Limit,
     /// Which training images are held out for tuning.
     HoldOut,
+    /// Which labeled images become the test set of data that have none.
+    TestShare,
 }
 
 /// The stream of one view of one image.

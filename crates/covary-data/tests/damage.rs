@@ -19,7 +19,11 @@ fn open_bytes(name: &str, bytes: &[u8]) -> Option<usize> {
         ARCHIVE => folder.path().join(name),
         _ => folder.path().to_path_buf(),
     };
-    open(&path, Split::Train, ReadOptions { skip_corrupt: true })
+    let options = ReadOptions {
+        skip_corrupt: true,
+        ..ReadOptions::default()
+    };
+    open(&path, Split::Train, &options)
         .ok()
         .map(|dataset| dataset.len())
 }

@@ -4,7 +4,6 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
-    sync::mpsc::{Receiver, channel},
     thread,
     time::Duration,
 };
@@ -12,17 +11,19 @@ use std::{
 use covary_data::{Archive, DataError, FetchOptions, Progress, fetch};
 use md5::{Digest, Md5};
 
-/// What the server does with one request.
+/// What the server does with the request.
 #[derive(Clone, Copy)]
 enum Reply {
-    /// The range asked for, complete.
+    /// The file.
     Whole,
-    /// The range asked for, and the connection closed after so many bytes.
+    /// So many bytes of it under a header that promises all, and the connection closed.
     Broken(usize),
-    /// The file from its start whatever was asked, closed after so many bytes.
-    Unranged(usize),
+    /// More bytes than the file has.
+    Longer,
     /// Other bytes of the same length.
     Wrong,
+    /// A byte each 10 ms.
+    Slow,
     /// An error status and nothing else.
     Status(u16),
 }
@@ -42,84 +43,76 @@ fn archive() -> Archive {
         name: "test",
         file: "test.tar.gz",
         md5: md5.leak(),
+        bytes: 300_000,
     }
 }
 
-/// Serves one reply a connection and then closes; sends the first byte that each request asked for.
-fn serve(replies: &[Reply]) -> (FetchOptions, Receiver<usize>) {
+/// Serves one reply.
+fn serve(reply: Reply) -> FetchOptions {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
-    let replies = replies.to_vec();
-    let (sender, offsets) = channel();
     thread::spawn(move || {
-        for reply in replies {
-            let (mut stream, _) = listener.accept().unwrap();
-            let offset = request(&stream);
-            sender.send(offset).unwrap();
-            respond(&mut stream, reply, offset);
-        }
+        let (mut stream, _) = listener.accept().unwrap();
+        let lines = BufReader::new(&stream).lines().map(Result::unwrap);
+        lines.take_while(|line| !line.is_empty()).for_each(drop);
+        // a client that gives up closes the connection
+        respond(&mut stream, reply).ok();
     });
-    let options = FetchOptions {
+    FetchOptions {
         base_url,
-        attempts: 3,
-        pause: Duration::ZERO,
         silence: Duration::from_secs(5),
-    };
-    (options, offsets)
+        ..FetchOptions::default()
+    }
 }
 
-fn request(stream: &TcpStream) -> usize {
-    let lines = BufReader::new(stream)
-        .lines()
-        .map(Result::unwrap)
-        .take_while(|line| !line.is_empty());
-    let range = lines
-        .map(|line| line.to_lowercase())
-        .find_map(|line| Some(line.strip_prefix("range: bytes=")?.to_owned()));
-    range.map_or(0, |range| range.trim_end_matches('-').parse().unwrap())
-}
-
-fn respond(stream: &mut TcpStream, reply: Reply, offset: usize) {
-    let content = content();
-    let total = content.len();
-    let (offset, end, content) = match reply {
-        Reply::Whole => (offset, total, content),
-        Reply::Broken(bytes) => (offset, total.min(offset + bytes), content),
-        Reply::Unranged(bytes) => (0, total.min(bytes), content),
-        Reply::Wrong => (
-            offset,
-            total,
-            content.into_iter().map(|byte| byte ^ 1).collect(),
-        ),
+fn respond(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
+    let mut content = content();
+    let sent = match reply {
+        Reply::Whole | Reply::Slow => content.len(),
+        Reply::Broken(bytes) => bytes,
+        Reply::Longer => {
+            content.extend([0; 5000]);
+            content.len()
+        }
+        Reply::Wrong => {
+            content.iter_mut().for_each(|byte| *byte ^= 1);
+            content.len()
+        }
         Reply::Status(status) => {
-            write!(
+            return write!(
                 stream,
                 "HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            )
-            .unwrap();
-            return;
+            );
         }
-    };
-    let length = total - offset;
-    let head = if offset == 0 {
-        "HTTP/1.1 200 OK\r\n".to_owned()
-    } else {
-        format!(
-            "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {offset}-{}/{total}\r\n",
-            total - 1
-        )
     };
     write!(
         stream,
-        "{head}Content-Length: {length}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    stream.write_all(&content[offset..end]).unwrap();
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        content.len()
+    )?;
+    if matches!(reply, Reply::Slow) {
+        for byte in content.chunks(1) {
+            stream.write_all(byte)?;
+            stream.flush()?;
+            thread::sleep(Duration::from_millis(10));
+        }
+        return Ok(());
+    }
+    stream.write_all(&content[..sent])
+}
+
+/// Fetches into a new folder; the error in words and the number of files that are left.
+fn refused(options: &FetchOptions) -> (DataError, usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let error = archive()
+        .fetch(folder.path(), options, &mut |_| ())
+        .unwrap_err();
+    (error, std::fs::read_dir(folder.path()).unwrap().count())
 }
 
 #[test]
-fn a_broken_download_is_resumed_where_it_stopped() {
-    let (options, offsets) = serve(&[Reply::Broken(100_000), Reply::Broken(50_000), Reply::Whole]);
+fn a_download_arrives_whole_and_says_how_far_it_is() {
+    let options = serve(Reply::Whole);
     let folder = tempfile::tempdir().unwrap();
     let mut seen = Vec::new();
     let path = archive()
@@ -129,14 +122,10 @@ fn a_broken_download_is_resumed_where_it_stopped() {
         .unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), content());
     assert_eq!(
-        offsets.iter().take(3).collect::<Vec<_>>(),
-        [0, 100_000, 150_000]
-    );
-    assert_eq!(
         seen.last(),
         Some(&Progress {
             received: 300_000,
-            total: Some(300_000)
+            total: 300_000
         })
     );
     assert!(seen.is_sorted_by_key(|progress| progress.received));
@@ -148,94 +137,45 @@ fn a_broken_download_is_resumed_where_it_stopped() {
 }
 
 #[test]
-fn a_download_is_resumed_by_the_next_call() {
-    let folder = tempfile::tempdir().unwrap();
-    let (options, _offsets) = serve(&[
-        Reply::Broken(120_000),
-        Reply::Status(503),
-        Reply::Status(503),
-        Reply::Status(503),
-    ]);
-    let error = archive()
-        .fetch(folder.path(), &options, &mut |_| ())
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            DataError::Download {
-                received: 120_000,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    assert!(!folder.path().join("test.tar.gz").exists());
-    let (options, offsets) = serve(&[Reply::Whole]);
-    archive()
-        .fetch(folder.path(), &options, &mut |_| ())
-        .unwrap();
-    assert_eq!(offsets.recv(), Ok(120_000));
+fn a_download_of_another_length_is_refused() {
+    for reply in [Reply::Broken(100_000), Reply::Longer] {
+        let (error, files) = refused(&serve(reply));
+        assert!(matches!(error, DataError::Download { .. }), "{error}");
+        assert_eq!(files, 0);
+    }
 }
 
 #[test]
-fn a_server_that_ignores_ranges_is_read_from_the_start() {
-    let (options, _offsets) = serve(&[Reply::Unranged(100_000), Reply::Unranged(usize::MAX)]);
-    let folder = tempfile::tempdir().unwrap();
-    let path = archive()
-        .fetch(folder.path(), &options, &mut |_| ())
-        .unwrap();
-    assert_eq!(std::fs::read(path).unwrap(), content());
-}
-
-#[test]
-fn a_server_that_never_gets_further_is_given_up() {
-    let (options, offsets) = serve(&[Reply::Unranged(1000); 4]);
-    let folder = tempfile::tempdir().unwrap();
-    let error = archive()
-        .fetch(folder.path(), &options, &mut |_| ())
-        .unwrap_err();
+fn a_slow_download_ends() {
+    let options = FetchOptions {
+        window: Duration::from_millis(200),
+        ..serve(Reply::Slow)
+    };
+    let (error, files) = refused(&options);
     assert!(
-        matches!(error, DataError::Download { received: 1000, .. }),
+        error.to_string().contains("bytes/s are too slow"),
         "{error}"
     );
-    assert_eq!(
-        offsets.iter().count(),
-        4,
-        "one connection with something new, three without"
-    );
+    assert_eq!(files, 0);
+    let options = FetchOptions {
+        total: Duration::from_millis(300),
+        ..serve(Reply::Slow)
+    };
+    let (error, _) = refused(&options);
+    assert!(error.to_string().contains("timeout"), "{error}");
 }
 
 #[test]
 fn wrong_bytes_are_refused_and_removed() {
-    let (options, _offsets) = serve(&[Reply::Wrong]);
-    let folder = tempfile::tempdir().unwrap();
-    let error = archive()
-        .fetch(folder.path(), &options, &mut |_| ())
-        .unwrap_err();
+    let (error, files) = refused(&serve(Reply::Wrong));
     assert!(matches!(error, DataError::WrongChecksum { .. }), "{error}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(files, 0);
 }
 
 #[test]
-fn a_part_of_another_file_is_found_out() {
-    let (options, _offsets) = serve(&[Reply::Whole]);
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("test.tar.gz.part"), [0; 500]).unwrap();
-    let error = archive()
-        .fetch(folder.path(), &options, &mut |_| ())
-        .unwrap_err();
-    assert!(matches!(error, DataError::WrongChecksum { .. }), "{error}");
-}
-
-#[test]
-fn a_complete_part_is_not_downloaded_again() {
-    let (options, _offsets) = serve(&[Reply::Status(416)]);
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("test.tar.gz.part"), content()).unwrap();
-    let path = archive()
-        .fetch(folder.path(), &options, &mut |_| ())
-        .unwrap();
-    assert_eq!(std::fs::read(path).unwrap(), content());
+fn a_missing_file_is_named() {
+    let (error, _) = refused(&serve(Reply::Status(404)));
+    assert!(error.to_string().contains("404"), "{error}");
 }
 
 #[test]
@@ -259,17 +199,6 @@ fn a_file_that_is_there_is_checked_and_kept() {
         .unwrap_err();
     assert!(matches!(error, DataError::WrongChecksum { .. }), "{error}");
     assert!(path.exists());
-}
-
-#[test]
-fn a_missing_file_is_not_asked_for_twice() {
-    let (options, offsets) = serve(&[Reply::Status(404)]);
-    let folder = tempfile::tempdir().unwrap();
-    let error = archive()
-        .fetch(folder.path(), &options, &mut |_| ())
-        .unwrap_err();
-    assert!(error.to_string().contains("404"), "{error}");
-    assert_eq!(offsets.iter().count(), 1);
 }
 
 #[test]

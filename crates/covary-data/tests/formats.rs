@@ -5,13 +5,13 @@ mod fixtures;
 
 use std::path::Path;
 
-use covary_data::{DataError, Dataset, FORMATS, ReadOptions, Split, open};
+use covary_data::{DataError, Dataset, FORMATS, ReadOptions, Split, Splits, open};
 use fixtures::{encode, picture};
 use flate2::{Compression, write::GzEncoder};
 use image::{ImageFormat, RgbImage};
 
 fn read(path: &Path, split: Split) -> Result<Dataset, DataError> {
-    open(path, split, ReadOptions::default())
+    open(path, split, &ReadOptions::default())
 }
 
 /// A record of the binary version: labels, then the planes.
@@ -214,10 +214,9 @@ fn class_folders_of_both_splits_number_the_classes() {
         )
         .unwrap();
     }
-    let (train, test) = (
-        read(folder.path(), Split::Train).unwrap(),
-        read(folder.path(), Split::Test).unwrap(),
-    );
+    let Splits { train, test, .. } =
+        Splits::open(folder.path(), &ReadOptions::default(), 0.2).unwrap();
+    let test = test.unwrap();
     assert_eq!(train.class_names(), ["ant", "bee", "cat"]);
     assert_eq!(test.class_names(), train.class_names());
     assert_eq!(train.labels(), Some([0, 1, 2].as_slice()));
@@ -241,7 +240,10 @@ fn a_corrupt_file_in_a_folder_is_named() {
     let skipping = open(
         folder.path(),
         Split::Train,
-        ReadOptions { skip_corrupt: true },
+        &ReadOptions {
+            skip_corrupt: true,
+            ..ReadOptions::default()
+        },
     )
     .unwrap();
     assert_eq!((skipping.len(), skipping.skipped().len()), (1, 1));
@@ -249,7 +251,10 @@ fn a_corrupt_file_in_a_folder_is_named() {
     let error = open(
         folder.path(),
         Split::Train,
-        ReadOptions { skip_corrupt: true },
+        &ReadOptions {
+            skip_corrupt: true,
+            ..ReadOptions::default()
+        },
     )
     .unwrap_err();
     assert!(
@@ -259,21 +264,40 @@ fn a_corrupt_file_in_a_folder_is_named() {
 }
 
 #[test]
-fn images_beside_class_folders_are_an_error() {
+fn an_archive_counts_to_its_last_byte() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("ant")).unwrap();
-    for name in ["ant/1.png", "stray.png"] {
-        std::fs::write(
-            folder.path().join(name),
-            encode(&picture(8, 8, 0), ImageFormat::Png),
-        )
-        .unwrap();
+    let mut packed = archive("cifar-10-batches-bin", &cifar(10));
+    let path = folder.path().join("mine.tar.gz");
+    // gzip's checksum of the contents stands before the last four bytes
+    let place = packed.len() - 6;
+    packed[place] ^= 1;
+    std::fs::write(&path, &packed).unwrap();
+    let error = read(&path, Split::Train).unwrap_err();
+    assert!(matches!(error, DataError::BrokenFile { .. }), "{error}");
+    packed[place] ^= 1;
+    std::fs::write(&path, &packed).unwrap();
+    assert_eq!(read(&path, Split::Train).unwrap().len(), 5);
+    // under the published name it must be the published file
+    let path = folder.path().join("cifar-10-binary.tar.gz");
+    std::fs::write(&path, &packed).unwrap();
+    let error = read(&path, Split::Train).unwrap_err();
+    assert!(matches!(error, DataError::WrongChecksum { .. }), "{error}");
+}
+
+#[test]
+fn archives_of_other_files_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tar.gz");
+    for (name, expected) in [("1.png", "1 images"), ("data_batch_1", "pickles")] {
+        let files = [(name.to_owned(), vec![0; 10])];
+        std::fs::write(&path, archive("photos", &files)).unwrap();
+        let error = read(&path, Split::Train).unwrap_err();
+        assert!(
+            matches!(error, DataError::ForeignFormat { .. })
+                && error.to_string().contains(expected),
+            "{error}"
+        );
     }
-    let error = read(folder.path(), Split::Train).unwrap_err();
-    assert!(
-        error.to_string().contains("stray.png") && error.to_string().contains("ant"),
-        "{error}"
-    );
 }
 
 #[test]

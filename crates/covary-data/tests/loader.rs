@@ -17,7 +17,7 @@ fn dataset() -> Arc<Dataset> {
         open(
             Path::new("synthetic:50"),
             Split::Train,
-            ReadOptions::default(),
+            &ReadOptions::default(),
         )
         .unwrap(),
     )

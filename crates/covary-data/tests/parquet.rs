@@ -18,16 +18,12 @@ use parquet::{
 };
 use safetensors::SafeTensors;
 
-const STRICT: ReadOptions = ReadOptions {
-    skip_corrupt: false,
-};
-
 fn repository(path: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(path)
 }
 
 fn read(path: &Path) -> Result<Dataset, DataError> {
-    open(path, Split::Train, STRICT)
+    open(path, Split::Train, &ReadOptions::default())
 }
 
 /// Writes a Hugging Face image parquet with the image column named `column`; labels and class names as given.
@@ -81,7 +77,7 @@ fn write_parquet(
 #[test]
 fn the_bundled_cifar_is_complete_and_says_that_it_is_jpeg() {
     for (split, images) in [(Split::Train, 50_000), (Split::Test, 10_000)] {
-        let dataset = open(&repository("data/cifar10"), split, STRICT).unwrap();
+        let dataset = open(&repository("data/cifar10"), split, &ReadOptions::default()).unwrap();
         assert_eq!(dataset.len(), images);
         assert_eq!(dataset.name(), "CIFAR-10 (JPEG)");
         assert_eq!(
@@ -101,7 +97,12 @@ fn the_bundled_cifar_is_complete_and_says_that_it_is_jpeg() {
 /// Rows of the test split that `golden/make_trajectory.py` decoded with Pillow: 351.. in `augment`, 1.. in `trajectory`.
 #[test]
 fn jpegs_decode_as_with_libjpeg() {
-    let test = open(&repository("data/cifar10"), Split::Test, STRICT).unwrap();
+    let test = open(
+        &repository("data/cifar10"),
+        Split::Test,
+        &ReadOptions::default(),
+    )
+    .unwrap();
     let mut differences = [0_usize; 256];
     let mut compare = |row: usize, expected: &[u8]| {
         for (&ours, &theirs) in test.image(row).pixels.iter().zip(expected) {
@@ -185,7 +186,7 @@ fn data_without_labels_are_unlabeled() {
     let dataset = read(folder.path()).unwrap();
     assert_eq!((dataset.labels(), dataset.label(0)), (None, None));
     assert!(dataset.class_names().is_empty());
-    let error = open(folder.path(), Split::Test, STRICT).unwrap_err();
+    let error = open(folder.path(), Split::Test, &ReadOptions::default()).unwrap_err();
     assert!(
         matches!(error, DataError::MissingSplit { split: "test", .. }),
         "{error}"
@@ -237,7 +238,10 @@ fn a_corrupt_image_is_named_and_skipped_only_if_asked() {
     let dataset = open(
         folder.path(),
         Split::Train,
-        ReadOptions { skip_corrupt: true },
+        &ReadOptions {
+            skip_corrupt: true,
+            ..ReadOptions::default()
+        },
     )
     .unwrap();
     assert_eq!(dataset.labels(), Some([0, 2].as_slice()));

@@ -9,7 +9,7 @@ fn the_first_column_holds_the_enlarged_images() {
     let dataset = open(
         Path::new("synthetic:8"),
         Split::Train,
-        ReadOptions::default(),
+        &ReadOptions::default(),
     )
     .unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -67,6 +67,7 @@ pub fn diagnose_run(folder: &Path) -> Result<Value, TrainError> {
         ("run".to_owned(), json!(folder.display().to_string())),
         ("steps".to_owned(), state.step.into()),
         ("images".to_owned(), clean.len().into()),
+        ("data_notes".to_owned(), json!(pretraining.data_notes())),
         ("representation".to_owned(), of(&h, &h_views, widths.0)?),
         ("embedding".to_owned(), of(&z, &z_views, widths.1)?),
     ]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use covary_data::{DataError, Dataset, Loader, LoaderConfig, ReadOptions, Split};
+use covary_data::{Dataset, Loader, LoaderConfig, Splits};
 use covary_kernels::{Isa, Precision};
 use covary_nn::EngineConfig;
 use serde_json::{Map, Value};
@@ -29,6 +29,7 @@ pub struct Pretraining {
     precision: Precision,
     train: Arc<Dataset>,
     test: Option<Dataset>,
+    data_notes: Vec<String>,
     loader: Loader,
 }
 
@@ -51,16 +52,9 @@ impl Pretraining {
     /// Data that cannot be read, or fewer images than a batch.
     pub fn prepare(config: TrainConfig) -> Result<Self, TrainError> {
         let isa = Isa::active()?;
-        let options = ReadOptions {
-            skip_corrupt: config.data.skip_corrupt,
-        };
-        let path = Path::new(&config.data.path);
-        let train = Arc::new(covary_data::open(path, Split::Train, options)?);
-        let test = match covary_data::open(path, Split::Test, options) {
-            _ if train.labels().is_none() || !config.score => None,
-            Err(DataError::MissingSplit { .. }) => None,
-            opened => Some(opened?),
-        };
+        let Splits { train, test, notes } = config.data.open(&config.augment)?;
+        let train = Arc::new(train);
+        let test = test.filter(|_| config.score);
         let limit = (config.data.limit != 0).then_some(config.data.limit);
         let loader = LoaderConfig {
             batch_size: config.batch_size,
@@ -84,6 +78,7 @@ impl Pretraining {
             isa,
             train,
             test,
+            data_notes: notes,
             loader,
         })
     }
@@ -91,6 +86,11 @@ impl Pretraining {
     /// Training images.
     pub fn train_set(&self) -> &Dataset {
         &self.train
+    }
+
+    /// What was understood, passed over or left out when the data were read: whole sentences, a line each.
+    pub fn data_notes(&self) -> &[String] {
+        &self.data_notes
     }
 
     /// Why the encoder will not be scored, if it will not.
@@ -296,5 +296,6 @@ pub fn probe_run(folder: &Path) -> Result<Value, TrainError> {
     result::insert_scores(&mut result, &mut encoder, &data, &train)?;
     result.insert("run".into(), folder.display().to_string().into());
     result.insert("data".into(), data.train.name().into());
+    result.insert("data_notes".into(), pretraining.data_notes.clone().into());
     Ok(Value::Object(result))
 }

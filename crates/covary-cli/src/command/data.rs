@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use covary_data::{FetchOptions, PreviewOptions, ReadOptions, Split};
+use covary_data::{FetchOptions, PreviewOptions};
 use covary_train::config::TrainConfig;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -20,7 +20,7 @@ pub(crate) struct Data {
 
 #[derive(Subcommand)]
 enum DataCommand {
-    /// Download a data set's official archive, checked, going on where a broken download stopped.
+    /// Download a data set's official archive, checked.
     Fetch {
         /// Name: cifar10 or cifar100.
         name: String,
@@ -56,7 +56,7 @@ impl Data {
                 );
                 let fetched =
                     covary_data::fetch(&name, &out, &FetchOptions::default(), &mut |progress| {
-                        bar.set_length(progress.total.unwrap_or(progress.received));
+                        bar.set_length(progress.total);
                         bar.set_position(progress.received);
                     });
                 bar.finish_and_clear();
@@ -74,16 +74,16 @@ impl Data {
                 images,
             } => {
                 let config = TrainConfig::resolve(&recipe, &set)?;
-                let options = ReadOptions {
-                    skip_corrupt: config.data.skip_corrupt,
-                };
-                let dataset = covary_data::open(config.data.path.as_ref(), Split::Train, options)?;
+                let splits = config.data.open(&config.augment)?;
+                for note in &splits.notes {
+                    say(&format!("data: {note}"));
+                }
                 let preview = PreviewOptions {
                     images,
                     seed: config.seed,
                     ..PreviewOptions::default()
                 };
-                covary_data::preview(&dataset, &config.augment, preview, &out)?;
+                covary_data::preview(&splits.train, &config.augment, preview, &out)?;
                 line(&out.display().to_string());
             }
         }

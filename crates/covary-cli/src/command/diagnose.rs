@@ -9,7 +9,7 @@ use covary_score::{METRICS, Matrix};
 use covary_train::{TrainError, diagnose_matrix, diagnose_run};
 use serde_json::Value;
 
-use crate::output::{Table, line, say, significant};
+use crate::output::{Table, data_notes, line, say, significant};
 
 /// Have the embeddings collapsed? Every metric, the outcome in words, and the spectrum.
 #[derive(Args)]
@@ -36,6 +36,7 @@ impl Diagnose {
             }
         })?;
         if folder.is_dir() {
+            data_notes(&result);
             show(&[
                 ("representation h", &result["representation"]),
                 ("embedding z", &result["embedding"]),

@@ -121,11 +121,8 @@ fn free_folder(method: &str) -> PathBuf {
 
 fn announce(pretraining: &Pretraining, config: &TrainConfig, folder: &Path) {
     let data = pretraining.train_set();
-    for skipped in data.skipped() {
-        say(&format!(
-            "left out {}: {}",
-            skipped.location, skipped.reason
-        ));
+    for note in pretraining.data_notes() {
+        say(&format!("data: {note}"));
     }
     say(&format!(
         "{} on {} ({} images, {} epochs of {} steps), {} of width {}, projector {}-{}, run in {}",

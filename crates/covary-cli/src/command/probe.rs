@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use covary_train::probe_run;
 
-use crate::output::{Table, line, say};
+use crate::output::{Table, data_notes, line, say};
 
 /// Fit a linear classifier and kNN on the frozen encoder of a run and score the test set.
 #[derive(Args)]
@@ -25,6 +25,7 @@ impl Probe {
             .build()
             .context("starting the threads")?;
         let result = pool.install(|| probe_run(&self.run))?;
+        data_notes(&result);
         let mut table = Table::new(&["", "top-1"]);
         let names = [
             ("linear, L-BFGS", "linear_top1"),

@@ -363,7 +363,7 @@ fn images_without_labels_train_and_skip_the_probe_and_corrupt_ones_may_be_left_o
 }
 
 #[test]
-fn classes_without_a_test_set_train_and_say_that_they_are_not_scored() {
+fn classes_without_a_test_set_are_split_and_scored() {
     let folder = folder();
     for class in ["cats", "dogs"] {
         let images = folder.path().join("images").join(class);
@@ -375,17 +375,26 @@ fn classes_without_a_test_set_train_and_say_that_they_are_not_scored() {
             pixels.save(images.join(format!("{name:02}.png"))).unwrap();
         }
     }
-    let arguments = ["--set", "data.path=images", "--out", "run"];
-    let output = covary(folder.path())
-        .args(["pretrain", "small.toml"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let talk = text(&output.stderr);
+    let run = |share: &str, out: &str| {
+        let share = format!("data.test_share={share}");
+        let output = covary(folder.path())
+            .args(["pretrain", "small.toml", "--set", "data.path=images"])
+            .args(["--set", &share, "--out", out, "--json"])
+            .output()
+            .unwrap();
+        let talk = text(&output.stderr);
+        assert!(output.status.success(), "{talk}");
+        (last_json(&output), talk)
+    };
+    let (result, talk) = run("0.2", "split");
+    assert!(result["linear_top1"].is_number(), "{talk}");
     assert!(
-        output.status.success() && talk.contains("there is no test set"),
+        talk.contains("8 of 40 labeled images are held out"),
         "{talk}"
     );
+    let (result, talk) = run("0", "whole");
+    assert!(result["linear_top1"].is_null(), "{talk}");
+    assert!(talk.contains("there is no test set"), "{talk}");
 }
 
 #[test]

@@ -140,6 +140,17 @@ impl AugmentConfig {
         }
     }
 
+    /// Shorter side above which an image's pixels are of no use: of a square of this side the smallest and longest crop still has
+    /// `size` pixels a side, size / sqrt(scale ratio), rounded up.
+    pub fn longest_useful_side(&self) -> usize {
+        let crops = [&self.view_a.crop, &self.view_b.crop];
+        let least = crops.map(|crop| {
+            let longest = crop.ratio.0.min(1.0 / crop.ratio.1).min(1.0);
+            (crop.scale.0 * longest).max(1e-3)
+        });
+        (self.size as f64 / least[0].min(least[1]).sqrt()).ceil() as usize
+    }
+
     /// Checks every range; `key` is where the configuration lies, for messages.
     ///
     /// # Errors

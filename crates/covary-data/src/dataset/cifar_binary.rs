@@ -2,17 +2,19 @@
 //!
 //! A record is the label (CIFAR-100: coarse label, then fine label, of which the fine one counts) and 3072 bytes: the red, green
 //! and blue planes of a 32x32 image, row by row.
+//!
+//! An archive is read to its end, so that gzip's checksum counts. One that has the published file's name must have its MD5 as well.
 
 use std::{
     collections::HashMap,
-    io::Read,
+    io::{Read, copy, sink},
     path::{Path, PathBuf},
 };
 
 use flate2::read::GzDecoder;
 
-use super::{Dataset, Format, Image, ReadOptions, Split, name};
-use crate::DataError;
+use super::{Dataset, Format, Image, ReadOptions, Split, foreign, name};
+use crate::{DOWNLOADS, DataError, download::HashingReader};
 
 pub(super) static FORMAT: Format = Format {
     name: "CIFAR binary",
@@ -23,6 +25,10 @@ pub(super) static FORMAT: Format = Format {
 
 const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
+/// Bytes of an archive's contents, at most: CIFAR has 184 MB.
+const MOST: u64 = 1 << 30;
+/// Names of other files in an archive that are kept for a message.
+const MOST_NAMES: usize = 10_000;
 
 /// How one of the two data sets is laid out.
 struct Variant {
@@ -104,7 +110,7 @@ impl Variant {
     }
 }
 
-fn read(path: &Path, split: Split, _: ReadOptions) -> Result<Dataset, DataError> {
+fn read(path: &Path, split: Split, _: &ReadOptions) -> Result<Dataset, DataError> {
     let found = VARIANTS
         .iter()
         .find_map(|variant| Some((variant, variant.place(path)?)));
@@ -176,8 +182,10 @@ fn read_archive(path: &Path, split: Split) -> Result<(&'static Variant, Files), 
                 .chain([variant.class_names])
         })
         .collect();
-    let mut archive = tar::Archive::new(GzDecoder::new(fs_err::File::open(path)?));
-    let mut files = Files::new();
+    let mut file = HashingReader::new(fs_err::File::open(path)?);
+    let mut unpacked = GzDecoder::new(&mut file).take(MOST);
+    let (mut files, mut names) = (Files::new(), Vec::new());
+    let mut archive = tar::Archive::new(&mut unpacked);
     for entry in archive
         .entries()
         .map_err(|error| broken(error.to_string()))?
@@ -187,14 +195,28 @@ fn read_archive(path: &Path, split: Split) -> Result<(&'static Variant, Files), 
             .path()
             .ok()
             .and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
-        let Some(name) = name.filter(|name| wanted.contains(&name.as_str())) else {
-            continue;
-        };
-        let mut bytes = Vec::new();
-        entry
-            .read_to_end(&mut bytes)
-            .map_err(|error| broken(format!("{name}: {error}")))?;
-        files.insert(name, bytes);
+        let Some(name) = name else { continue };
+        if wanted.contains(&name.as_str()) {
+            let mut bytes = Vec::new();
+            entry
+                .read_to_end(&mut bytes)
+                .map_err(|error| broken(format!("{name}: {error}")))?;
+            files.insert(name, bytes);
+        } else if names.len() < MOST_NAMES {
+            names.push(name);
+        }
+    }
+    // behind the last file, up to gzip's checksum
+    copy(&mut unpacked, &mut sink()).map_err(|error| broken(error.to_string()))?;
+    if unpacked.limit() == 0 {
+        return Err(broken(format!("it unpacks to more than {MOST} bytes")));
+    }
+    let published = path.file_name().and_then(|name| {
+        let mut downloads = DOWNLOADS.iter();
+        downloads.find(|archive| name == archive.file)
+    });
+    if let Some(published) = published {
+        published.check(path, file.finish()?)?;
     }
     let variant = VARIANTS.iter().find(|variant| {
         variant
@@ -204,7 +226,7 @@ fn read_archive(path: &Path, split: Split) -> Result<(&'static Variant, Files), 
     });
     variant
         .map(|variant| (variant, files))
-        .ok_or_else(|| broken("no file of CIFAR's binary version in it".to_owned()))
+        .ok_or_else(|| foreign::archive(path, &names))
 }
 
 /// Cuts a file into records and checks their labels.

@@ -4,11 +4,20 @@
 //! line in [`FORMATS`].
 
 mod cifar_binary;
+mod classes;
 mod decode;
+mod foreign;
 mod hugging_face_parquet;
 mod image_folder;
 mod name;
+mod passed_over;
+mod role;
+mod splits;
 mod synthetic;
+
+pub use decode::memory::Megabytes;
+pub use passed_over::{PassedOver, PassedOverKind};
+pub use splits::Splits;
 
 use std::path::Path;
 
@@ -32,7 +41,7 @@ pub struct Format {
     /// Whether the path looks like this format; reads names and first bytes at most.
     pub recognises: fn(&Path) -> bool,
     /// Reads a whole split.
-    pub read: fn(&Path, Split, ReadOptions) -> Result<Dataset, DataError>,
+    pub read: fn(&Path, Split, &ReadOptions) -> Result<Dataset, DataError>,
 }
 
 /// The part of a data set.
@@ -54,11 +63,31 @@ impl Split {
     }
 }
 
-/// What a reader does about damage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How data are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadOptions {
     /// Leave out images that do not decode, and list them in [`Dataset::skipped`], instead of failing. Default false.
     pub skip_corrupt: bool,
+    /// Parquet column of the images, empty to find it. Default empty.
+    pub image_column: String,
+    /// Parquet column of the labels, empty to find it. Default empty.
+    pub label_column: String,
+    /// Images with more pixels are errors. Default 178,956,970, where Pillow warns of decompression bombs.
+    pub max_pixels: u64,
+    /// Images whose shorter side is longer are shrunk to it when they are read, 0 for never. Default 0.
+    pub store_size: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            skip_corrupt: false,
+            image_column: String::new(),
+            label_column: String::new(),
+            max_pixels: 178_956_970,
+            store_size: 0,
+        }
+    }
 }
 
 /// Height and width in pixels.
@@ -99,17 +128,24 @@ pub struct Dataset {
     offsets: Vec<usize>,
     labels: Option<Vec<u32>>,
     class_names: Vec<String>,
+    /// Where each class was found, for messages; may be empty.
+    origins: Vec<String>,
     skipped: Vec<SkippedImage>,
+    passed_over: PassedOver,
+    notes: Vec<String>,
 }
 
 /// Opens one split of the data at `path`, whichever format it is in.
 ///
 /// # Errors
-/// [`DataError::MissingPath`], [`DataError::EmptyFolder`] and [`DataError::UnknownFormat`] before anything is read;
-/// [`DataError::MissingSplit`]; whatever the reader finds broken.
-pub fn open(path: &Path, split: Split, options: ReadOptions) -> Result<Dataset, DataError> {
+/// [`DataError::MissingPath`], [`DataError::EmptyFolder`], [`DataError::ForeignFormat`] and [`DataError::UnknownFormat`] before anything
+/// is read; [`DataError::MissingSplit`]; whatever the reader finds broken.
+pub fn open(path: &Path, split: Split, options: &ReadOptions) -> Result<Dataset, DataError> {
     if let Some(format) = FORMATS.iter().find(|format| (format.recognises)(path)) {
         return (format.read)(path, split, options);
+    }
+    if let Some(error) = foreign::recognise(path) {
+        return Err(error);
     }
     let path = path.to_path_buf();
     if !path.exists() {
@@ -152,7 +188,10 @@ impl Dataset {
             offsets: Vec::new(),
             labels: None,
             class_names: Vec::new(),
+            origins: Vec::new(),
             skipped: Vec::new(),
+            passed_over: PassedOver::default(),
+            notes: Vec::new(),
         }
     }
 
@@ -257,5 +296,15 @@ impl Dataset {
     /// Images left out because they do not decode.
     pub fn skipped(&self) -> &[SkippedImage] {
         &self.skipped
+    }
+
+    /// What lay among the images and was not read.
+    pub fn passed_over(&self) -> &PassedOver {
+        &self.passed_over
+    }
+
+    /// Whole sentences about how the data were understood, where that was not plain.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 }

@@ -60,7 +60,7 @@ fn recognises(path: &Path) -> bool {
     !path.exists() && images(path).is_some()
 }
 
-fn read(path: &Path, split: Split, _: ReadOptions) -> Result<Dataset, DataError> {
+fn read(path: &Path, split: Split, _: &ReadOptions) -> Result<Dataset, DataError> {
     let train = images(path).ok_or_else(|| DataError::MissingPath {
         path: path.to_path_buf(),
     })?;

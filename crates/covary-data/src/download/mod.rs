@@ -1,17 +1,19 @@
-//! Downloads of published archives: resumed where they broke off, checked against the published MD5, and put in place whole.
+//! Downloads of published archives, in one request each, checked against the published size and MD5, and put in place whole.
 //!
-//! Bytes arrive in `FILE.part`, which survives a failure; a finished and checked `FILE.part` is renamed to `FILE`, so `FILE` is
-//! never half there.
+//! Bytes arrive in `FILE.part`; a finished and checked `FILE.part` is renamed to `FILE`, so `FILE` is never half there. A download that
+//! is silent, slow, or takes too long as a whole ends with the reason; it then starts anew.
 
-mod transfer;
+mod digest;
+
+pub(crate) use digest::HashingReader;
 
 use std::{
-    io::Read,
+    io::{Read, Write},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use md5::{Digest, Md5};
+use ureq::Agent;
 
 use crate::DataError;
 
@@ -24,6 +26,8 @@ pub struct Archive {
     pub file: &'static str,
     /// Published MD5, hexadecimal. MD5 guards against damage, not against forgery.
     pub md5: &'static str,
+    /// Size in bytes.
+    pub bytes: u64,
 }
 
 /// Archives known by name; checksums from <https://www.cs.toronto.edu/~kriz/cifar.html>.
@@ -32,11 +36,13 @@ pub static DOWNLOADS: &[Archive] = &[
         name: "cifar10",
         file: "cifar-10-binary.tar.gz",
         md5: "c32a1d4ab5d03f1284b67883e8d87530",
+        bytes: 170_052_171,
     },
     Archive {
         name: "cifar100",
         file: "cifar-100-binary.tar.gz",
         md5: "03b5dce01913d631647c71ecec9e9cb8",
+        bytes: 168_513_733,
     },
 ];
 
@@ -45,21 +51,24 @@ pub static DOWNLOADS: &[Archive] = &[
 pub struct FetchOptions {
     /// Address of the folder that holds the file, without a slash at the end.
     pub base_url: String,
-    /// Give up after so many connections in a row that brought nothing new, ≥ 1. Default 5.
-    pub attempts: u32,
-    /// Pause before connecting again. Default 2 s.
-    pub pause: Duration,
     /// Longest silence of the server. Default 30 s.
     pub silence: Duration,
+    /// Longest time for the whole file. Default 2 h.
+    pub total: Duration,
+    /// Least bytes per second, on average over each `window`. Default 10,000.
+    pub least_rate: f64,
+    /// Time over which the rate is taken. Default 60 s.
+    pub window: Duration,
 }
 
 impl Default for FetchOptions {
     fn default() -> Self {
         Self {
             base_url: "https://www.cs.toronto.edu/~kriz".to_owned(),
-            attempts: 5,
-            pause: Duration::from_secs(2),
             silence: Duration::from_secs(30),
+            total: Duration::from_hours(2),
+            least_rate: 1e4,
+            window: Duration::from_mins(1),
         }
     }
 }
@@ -69,17 +78,17 @@ impl Default for FetchOptions {
 pub struct Progress {
     /// Bytes on disk.
     pub received: u64,
-    /// Size of the file, once the server has said it.
-    pub total: Option<u64>,
+    /// Size of the file.
+    pub total: u64,
 }
 
 /// Downloads the archive called `name` into `folder`, which is created, and returns the file's path. A file that is already there
 /// is checked and not downloaded again. `progress` is called about every 64 KiB.
 ///
 /// # Errors
-/// [`DataError::UnknownDownload`]; [`DataError::Download`] if the connection fails for good, what arrived is kept for the
-/// next call; [`DataError::WrongChecksum`], a damaged download is removed, a damaged file that was there before is not;
-/// [`DataError::Io`] if the disk refuses.
+/// [`DataError::UnknownDownload`]; [`DataError::Download`] if the server refuses, is too slow, or sends more or less than the file;
+/// [`DataError::WrongChecksum`], a damaged download is removed, a damaged file that was there before is not; [`DataError::Io`] if the
+/// disk refuses.
 pub fn fetch(
     name: &str,
     folder: &Path,
@@ -113,27 +122,26 @@ impl Archive {
     ) -> Result<PathBuf, DataError> {
         let target = folder.join(self.file);
         if target.is_file() {
-            self.check(&target)?;
+            let file = HashingReader::new(fs_err::File::open(&target)?);
+            self.check(&target, file.finish()?)?;
             return Ok(target);
         }
         fs_err::create_dir_all(folder)?;
         let part = folder.join(format!("{}.part", self.file));
-        transfer::run(
-            &format!("{}/{}", options.base_url, self.file),
-            &part,
-            options,
-            progress,
-        )?;
-        if let Err(error) = self.check(&part) {
-            fs_err::remove_file(&part)?;
+        let received = self
+            .receive(&part, options, progress)
+            .and_then(|md5| self.check(&part, md5));
+        if let Err(error) = received {
+            fs_err::remove_file(&part).ok();
             return Err(error);
         }
         fs_err::rename(&part, &target)?;
+        fs_err::File::open(folder)?.sync_all()?;
         Ok(target)
     }
 
-    fn check(&self, path: &Path) -> Result<(), DataError> {
-        let found = md5_of(path)?;
+    /// An error if `found` is not the published checksum.
+    pub(crate) fn check(&self, path: &Path, found: String) -> Result<(), DataError> {
         if found == self.md5 {
             return Ok(());
         }
@@ -143,20 +151,76 @@ impl Archive {
             found,
         })
     }
-}
 
-fn md5_of(path: &Path) -> Result<String, DataError> {
-    let mut file = fs_err::File::open(path)?;
-    let mut digest = Md5::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            count => digest.update(&buffer[..count]),
+    /// Writes the file to `part` and returns its MD5.
+    fn receive(
+        &self,
+        part: &Path,
+        options: &FetchOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<String, DataError> {
+        let url = format!("{}/{}", options.base_url, self.file);
+        let mut received = 0;
+        let failed = |received: u64, reason: String| DataError::Download {
+            url: url.clone(),
+            received,
+            reason,
+        };
+        let agent: Agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(options.silence))
+            .timeout_recv_response(Some(options.silence))
+            .timeout_per_read(Some(options.silence))
+            .timeout_global(Some(options.total))
+            .build()
+            .into();
+        let mut response = agent
+            .get(&url)
+            .call()
+            .map_err(|error| failed(received, error.to_string()))?;
+        if response.status().as_u16() != 200 {
+            let reason = format!("HTTP status {}", response.status().as_u16());
+            return Err(failed(received, reason));
         }
+        let mut file = fs_err::File::create(part)?;
+        let mut reader = HashingReader::new(response.body_mut().as_reader());
+        let mut buffer = vec![0; 1 << 16];
+        let (mut since, mut before) = (Instant::now(), 0);
+        loop {
+            progress(Progress {
+                received,
+                total: self.bytes,
+            });
+            let count = reader
+                .read(&mut buffer)
+                .map_err(|error| failed(received, error.to_string()))?;
+            if count == 0 {
+                break;
+            }
+            file.write_all(&buffer[..count])?;
+            received += count as u64;
+            if received > self.bytes {
+                let reason = format!(
+                    "the server sends more than the {} bytes of the file",
+                    self.bytes
+                );
+                return Err(failed(received, reason));
+            }
+            let window = since.elapsed();
+            if window >= options.window {
+                let rate = (received - before) as f64 / window.as_secs_f64();
+                if rate < options.least_rate {
+                    let reason = format!("{rate:.0} bytes/s are too slow");
+                    return Err(failed(received, reason));
+                }
+                (since, before) = (Instant::now(), received);
+            }
+        }
+        if received < self.bytes {
+            let reason = format!("the server sent {received} of {} bytes", self.bytes);
+            return Err(failed(received, reason));
+        }
+        file.sync_all()?;
+        Ok(reader.finish()?)
     }
-    Ok(format!(
-        "{:032x}",
-        u128::from_be_bytes(digest.finalize().into())
-    ))
 }

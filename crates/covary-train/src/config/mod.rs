@@ -4,6 +4,7 @@
 //! `method` names, the recipe or file, the overrides. What results is checked as a whole and written into the run's folder; it runs as
 //! it stands.
 
+mod data;
 mod device;
 mod layers;
 mod validate;
@@ -15,6 +16,7 @@ use covary_loss::tables::overlay;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+pub use data::DataConfig;
 pub use device::DeviceChoice;
 pub use layers::RECIPES;
 
@@ -101,18 +103,6 @@ impl PrecisionChoice {
             Self::F32 | Self::Auto => Precision::F32,
         }
     }
-}
-
-/// Images to learn from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataConfig {
-    /// File or folder of the images.
-    pub path: String,
-    /// Pretrain on this many images, 0 for all.
-    pub limit: usize,
-    /// Leave corrupt images out instead of stopping.
-    pub skip_corrupt: bool,
 }
 
 /// Encoder.

@@ -104,6 +104,15 @@ pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainE
         }
         .because(reason));
     }
+    if !(0.0..1.0).contains(&config.data.test_share) {
+        let reason = format!("{} is not from 0 to below 1", config.data.test_share);
+        return Err(BadValue {
+            layers,
+            key: "data.test_share",
+        }
+        .because(reason));
+    }
+    at_least("data.max_pixels", config.data.max_pixels, 1)?;
     let warmup = config.schedule.warmup;
     if !(0.0..=1.0).contains(&warmup) {
         return Err(BadValue {

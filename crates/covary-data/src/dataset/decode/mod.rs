@@ -1,32 +1,47 @@
-//! Encoded images to RGB, on all threads of the current pool, in the order given.
+//! Encoded images to RGB, on all threads of the current pool, in the order given, in bounded memory.
+//!
+//! A thread holds one image in full size at a time, and very large images wait for one another. What stays is shrunk. After the first
+//! images it is known how much memory all of them will take.
 
-use std::{io::Cursor, path::Path};
+mod jpeg;
+pub(super) mod memory;
+pub(super) mod picture;
 
-use image::{ImageFormat, ImageReader, RgbImage};
+use std::path::Path;
+use std::sync::Mutex;
+
+use image::RgbImage;
 use rayon::prelude::*;
 
 use super::{Dataset, Image, ReadOptions, SkippedImage};
 use crate::DataError;
+use picture::Bounds;
 
-/// Images in memory twice, encoded or decoded, at any time.
-const CHUNK: usize = 1024;
+/// Images that are in memory twice at any time.
+const CHUNK: usize = 256;
 
 /// Decodes the images that `bytes` gives for the rows `0..rows` and appends them to `dataset`. Returns the rows that were
-/// appended; the others are listed as skipped. `locate` names the place of a row in messages.
+/// appended; the others are listed as skipped. `locate` names the place of a row in messages, `expected` is the number of images
+/// that the whole data set will have.
 pub(super) fn append<B: AsRef<[u8]>>(
     dataset: &mut Dataset,
-    rows: usize,
+    (rows, expected): (usize, usize),
     bytes: impl Fn(usize) -> Result<B, DataError> + Sync,
     locate: impl Fn(usize) -> String,
-    options: ReadOptions,
+    options: &ReadOptions,
 ) -> Result<Vec<usize>, DataError> {
+    let bounds = Bounds {
+        max_pixels: options.max_pixels,
+        store_size: options.store_size,
+        large: &Mutex::new(()),
+    };
     let mut appended = Vec::with_capacity(rows);
     for start in (0..rows).step_by(CHUNK) {
         let chunk = start..rows.min(start + CHUNK);
         let decoded: Vec<Result<RgbImage, String>> = chunk
             .clone()
             .into_par_iter()
-            .map(|row| Ok(decode(bytes(row)?.as_ref())))
+            .map(|row| Ok(picture::decode(bytes(row)?.as_ref(), bounds)))
             .collect::<Result<_, DataError>>()?;
         for (row, decoded) in chunk.zip(decoded) {
             match decoded {
@@ -53,6 +68,7 @@ pub(super) fn append<B: AsRef<[u8]>>(
                 }
             }
         }
+        memory::reserve(dataset, expected)?;
     }
     Ok(appended)
 }
@@ -65,17 +81,4 @@ pub(super) fn require_images(dataset: &Dataset, path: &Path) -> Result<(), DataE
         (0, skipped) => Err(DataError::NothingLeft { path, skipped }),
         _ => Ok(()),
     }
-}
-
-fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
-    let reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| error.to_string())?;
-    if !matches!(reader.format(), Some(ImageFormat::Jpeg | ImageFormat::Png)) {
-        return Err("neither JPEG nor PNG".to_owned());
-    }
-    Ok(reader
-        .decode()
-        .map_err(|error| error.to_string())?
-        .into_rgb8())
 }
