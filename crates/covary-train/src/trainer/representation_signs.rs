@@ -67,7 +67,10 @@ impl RepresentationSigns {
             }
         }
         for line in measurements {
-            if let Some((step, word)) = line["step"].as_u64().zip(line["representation/outcome"].as_str()) {
+            if let Some((step, word)) = line["step"]
+                .as_u64()
+                .zip(line["representation/outcome"].as_str())
+            {
                 signs.measurements.add(step, word != "healthy");
             }
         }
@@ -115,7 +118,12 @@ impl RepresentationSigns {
                 "the representation h is lost since step {since}: {}{of_untrained}",
                 verdict.reason
             );
-            seen.push(Alarm::since(since, step, AlarmKind::RepresentationLost, message));
+            seen.push(Alarm::since(
+                since,
+                step,
+                AlarmKind::RepresentationLost,
+                message,
+            ));
         }
         let knn = report.validation_knn;
         if let Some((knn, before)) = knn.zip(untrained.and_then(|u| u.validation_knn))
@@ -183,7 +191,11 @@ mod tests {
             .flat_map(|i| {
                 let corner = |bit: usize| if i >> bit & 1 == 1 { 1.0 } else { -1.0 };
                 let line = i as f32 - 31.5;
-                if is_line { [line; 4] } else { [0, 1, 2, 3].map(corner) }
+                if is_line {
+                    [line; 4]
+                } else {
+                    [0, 1, 2, 3].map(corner)
+                }
             })
             .collect();
         Verdict::of(&Sample::new(Embeddings::try_new(&values, 4).unwrap())).unwrap()
@@ -222,7 +234,14 @@ mod tests {
         assert_eq!(at(80, 0.26), [AlarmKind::RepresentationLost]);
         let seen = signs.observe_monitor(90, 100, &report(true, None), Some(&untrained));
         assert!(seen[0].message.contains("since step 5"), "{seen:?}");
-        assert!(seen[0].message.contains("before training it was 4.00"), "{seen:?}");
-        assert!(signs.observe_monitor(95, 100, &report(false, None), None).is_empty());
+        assert!(
+            seen[0].message.contains("before training it was 4.00"),
+            "{seen:?}"
+        );
+        assert!(
+            signs
+                .observe_monitor(95, 100, &report(false, None), None)
+                .is_empty()
+        );
     }
 }
