@@ -40,6 +40,7 @@ pub fn diagnose_run(folder: &Path) -> Result<Value, TrainError> {
     let (config, engine, isa) = pretraining.parts();
     let mut state = TrainState::new(config, &engine, isa, pretraining.total_steps())?;
     state.restore(Checkpoint::load(&run.checkpoint())?, &run.checkpoint())?;
+    state.put_average(|model| reestimate(model, pretraining.train_set(), &config.augment));
 
     let dataset = pretraining.train_set();
     let fit = covary_data::hold_out(dataset.len()).fit;
