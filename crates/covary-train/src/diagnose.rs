@@ -8,7 +8,7 @@ use std::path::Path;
 use covary_data::{Augmenter, rng::stream};
 use serde_json::{Map, Value, json};
 
-use crate::evaluate::represent;
+use crate::evaluate::{reestimate, represent};
 use crate::run::{Checkpoint, RunFolder, number};
 use crate::trainer::TrainState;
 use crate::{Pretraining, TrainError};
