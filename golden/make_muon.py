@@ -44,4 +44,4 @@ for steps, shape in {"conv": (3, 2, 2, 2), "tall": (9, 4)}.items():
         update = newton_schulz(update) * max(1, update.shape[0] / update.shape[1]) ** 0.5
         p = p * (1 - 0.02 * 0.1) - 0.02 * update.reshape(shape)
         t[f"steps.{steps}.p{step}"] = p
-save_file(t, f"{out}/muon.safetensors")
+save_file({name: np.ascontiguousarray(value) for name, value in t.items()}, f"{out}/muon.safetensors")

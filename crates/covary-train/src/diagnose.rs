@@ -8,7 +8,7 @@ use std::path::Path;
 use covary_data::{Augmenter, rng::stream};
 use serde_json::{Map, Value, json};
 
-use crate::evaluate::represent;
+use crate::evaluate::{reestimate, represent};
 use crate::run::{Checkpoint, RunFolder, number};
 use crate::trainer::TrainState;
 use crate::{Pretraining, TrainError};
@@ -40,6 +40,7 @@ pub fn diagnose_run(folder: &Path) -> Result<Value, TrainError> {
     let (config, engine, isa) = pretraining.parts();
     let mut state = TrainState::new(config, &engine, isa, pretraining.total_steps())?;
     state.restore(Checkpoint::load(&run.checkpoint())?, &run.checkpoint())?;
+    state.put_average(|model| reestimate(model, pretraining.train_set(), &config.augment));
 
     let dataset = pretraining.train_set();
     let fit = covary_data::hold_out(dataset.len()).fit;

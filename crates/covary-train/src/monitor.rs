@@ -6,7 +6,7 @@ use std::sync::Arc;
 use covary_data::{AugmentConfig, Dataset, hold_out};
 
 use crate::TrainError;
-use crate::evaluate::{Spaces, clean, represent, spaces};
+use crate::evaluate::{Spaces, clean, reestimate, represent, spaces};
 use crate::trainer::TrainState;
 use covary_nn::Network;
 use covary_score::{Embeddings, LabeledEmbeddings, NearestNeighbors, Sample, Verdict};
@@ -67,11 +67,20 @@ impl Monitor {
         self.images
     }
 
-    /// Measures the model, in eval mode.
+    /// Measures the model, in eval mode: the averaged weights where there are.
     ///
     /// # Errors
     /// A representation that is not finite.
     pub fn measure(&self, state: &mut TrainState) -> Result<MonitorReport, TrainError> {
+        let kept = state.put_average(|model| reestimate(model, &self.dataset, &self.augment));
+        let measured = self.measure_weights(state);
+        if let Some(kept) = kept {
+            state.put_back(kept);
+        }
+        measured
+    }
+
+    fn measure_weights(&self, state: &mut TrainState) -> Result<MonitorReport, TrainError> {
         let encoder = &mut state.model.encoder;
         let width = encoder.output_width();
         let h = represent(encoder, &self.dataset, &self.augment, Some(&self.fit));

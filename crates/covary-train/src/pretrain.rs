@@ -15,8 +15,9 @@ use crate::TrainError;
 use covary_loss::tables::differences;
 
 use crate::config::TrainConfig;
-use crate::evaluate::{Data, represent};
+use crate::evaluate::{Data, reestimate, represent};
 use crate::monitor::Monitor;
+use crate::optim::AverageKind;
 use crate::result;
 use crate::run::{Checkpoint, Provenance, RunFolder, number, peak_memory_bytes};
 use crate::trainer::{self, Event, Model, Outcome, TrainState};
@@ -200,6 +201,7 @@ impl Pretraining {
             return Ok(Ending::Interrupted(state.step));
         }
         let seconds = start.elapsed().as_secs_f64();
+        state.put_average(|model| reestimate(model, &self.train, &self.config.augment));
         self.save_encoder(&state, &run)?;
 
         let mut result = result::scores(self, &mut state, &monitor, untrained.as_ref(), &run)?;
@@ -266,8 +268,16 @@ impl Pretraining {
             ("method", self.config.method.clone()),
             ("data", self.train.name().to_owned()),
         ];
+        let average = self.config.optimizer.average.as_ref().map(|average| {
+            let kind = match average.kind {
+                AverageKind::Ema => "moving average, BatchNorm statistics re-estimated",
+                AverageKind::Lookahead => "lookahead, BatchNorm statistics re-estimated",
+            };
+            ("weights", kind.to_owned())
+        });
         let metadata: HashMap<String, String> = entries
             .into_iter()
+            .chain(average)
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
         state.model.encoder.save(&run.encoder(), metadata)?;

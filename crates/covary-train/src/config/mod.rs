@@ -21,7 +21,7 @@ pub use device::DeviceChoice;
 pub use layers::RECIPES;
 
 use crate::TrainError;
-use crate::optim::OptimizerConfig;
+use crate::optim::{OptimizerConfig, PhaseConfig};
 use covary_loss::method::{
     self, BranchConfig, EmbeddingConfig, MethodConfig, PredictorConfig, TargetConfig, Terms,
 };
@@ -141,6 +141,9 @@ pub struct ProjectorConfig {
 pub struct ScheduleConfig {
     /// Share of the steps that the learning rate rises linearly; it then falls along a cosine to zero.
     pub warmup: f64,
+    /// Phases in place of warm-up and cosine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PhaseConfig>,
 }
 
 /// What is measured while training, on the training images alone.

@@ -10,6 +10,7 @@ use covary_loss::nearest;
 use super::TrainConfig;
 use super::layers::Layer;
 use crate::TrainError;
+use crate::optim::check_phases;
 use covary_loss::method::{BOTH_NORMS, MethodError, Normalise, hidden_norm};
 
 /// Parses the merged table; the first unknown key or wrong type is traced back to the layer that has it.
@@ -126,6 +127,8 @@ pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainE
         .optimizer
         .validate()
         .map_err(|error| bad(&format!("optimizer.{}", error.key()), &error))?;
+    check_phases(&config.schedule.phases)
+        .map_err(|(key, reason)| bad(&format!("schedule.{key}"), &reason))?;
     if let Some((key, reason)) = config.device.refusal(config.precision) {
         return Err(bad(key, &reason));
     }

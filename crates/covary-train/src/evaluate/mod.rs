@@ -7,9 +7,11 @@ pub(crate) mod kept;
 mod neighbours;
 mod reference;
 mod scores;
+mod statistics;
 
 pub(crate) use features::clean;
 pub use features::{Spaces, represent, spaces};
 pub use neighbours::draw_neighbours;
 pub use reference::{pixels, untrained};
 pub use scores::{Data, Line, SgdLine, score, sgd_score};
+pub(crate) use statistics::reestimate;

@@ -5,15 +5,12 @@ use covary_nn::EngineConfig;
 
 use super::features::{Spaces, clean, represent, spaces};
 use super::scores::{Data, Line, score};
+use super::statistics::reestimate;
 use crate::TrainError;
 use crate::config::TrainConfig;
 use crate::trainer::Model;
 use covary_score::Embeddings;
 use covary_score::{Measurement, Sample, measure};
-
-/// Batches and images a batch that BatchNorm statistics are re-estimated on.
-const BATCHES: usize = 20;
-const BATCH: usize = 250;
 
 /// Scores of the initial weights with BatchNorm statistics re-estimated on clean training images, and the collapse metrics of `sample`
 /// images at initialisation.
@@ -27,31 +24,7 @@ pub fn untrained(
     sample: &[u32],
 ) -> Result<(Line, Spaces), TrainError> {
     let mut model = Model::new(config, engine)?;
-    let count = (BATCHES * BATCH).min(data.train.len());
-    let batches: Vec<Vec<f32>> = (0..count)
-        .step_by(BATCH)
-        .map(|start| {
-            let mut images = Vec::new();
-            clean(
-                data.train,
-                data.augment,
-                start..count.min(start + BATCH),
-                &mut images,
-            );
-            images
-        })
-        .filter(|images| images.len() > data.augment.size * data.augment.size * 3)
-        .collect();
-    model
-        .encoder
-        .reestimate_statistics(batches.iter().map(Vec::as_slice));
-    let hidden: Vec<Vec<f32>> = batches
-        .iter()
-        .map(|images| model.encoder.infer(images))
-        .collect();
-    model
-        .projector
-        .reestimate_statistics(hidden.iter().map(Vec::as_slice));
+    reestimate(&mut model, data.train, data.augment);
 
     let width = model.encoder.output_width();
     let train = represent(&mut model.encoder, data.train, data.augment, None);

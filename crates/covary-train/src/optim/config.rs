@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::average::AverageConfig;
 use super::groups::GroupConfig;
 use super::rule::OptimizerName;
 
@@ -39,6 +40,9 @@ pub struct OptimizerConfig {
     /// Muon.
     #[serde(default, skip_serializing_if = "is_default")]
     pub muon: MuonConfig,
+    /// Averaged weights that are scored in place of those that train.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<AverageConfig>,
     /// Tensors with settings of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupConfig>,
@@ -142,11 +146,12 @@ impl OptimError {
     }
 }
 
-const POSITIVE: &str = "a number above 0";
-const FROM_ZERO: &str = "a number from 0 on";
-const SHARE: &str = "from 0 on and below 1";
+pub(super) const POSITIVE: &str = "a number above 0";
+pub(super) const FROM_ZERO: &str = "a number from 0 on";
+pub(super) const SHARE: &str = "from 0 on and below 1";
 
-fn keeps(value: f64, rule: &str) -> bool {
+/// Whether a value keeps one of these rules.
+pub(super) fn keeps(value: f64, rule: &str) -> bool {
     match rule {
         SHARE => (0.0..1.0).contains(&value),
         FROM_ZERO => value >= 0.0 && value.is_finite(),
@@ -186,7 +191,9 @@ impl OptimizerConfig {
                 return Err(OptimError::new(key, format!("{value} is not {rule}")));
             }
         }
-        Ok(())
+        self.average
+            .as_ref()
+            .map_or(Ok(()), AverageConfig::validate)
     }
 
     pub(super) fn excludes(&self) -> bool {

@@ -6,20 +6,26 @@
 //! | all networks, their state, the norm of their gradients | [`optimizer`] |
 //! | which tensors move by which settings | [`groups`] |
 //! | one kind of optimizer | [`adamw`], [`sgd`], [`lars`], [`muon`], listed in [`rule`] |
-//! | learning rate and target decay by step | [`schedule`] |
+//! | averaged weights | [`average`] |
+//! | learning rate and target decay by step | [`schedule`], [`phases`] |
 
 mod adamw;
+mod average;
 mod config;
 mod groups;
 mod lars;
 mod muon;
 mod optimizer;
+mod phases;
 mod rule;
 mod schedule;
 mod sgd;
 
+pub use average::{Average, AverageConfig, AverageKind};
 pub use config::{LarsConfig, MuonConfig, MuonScale, OptimError, OptimizerConfig};
 pub use groups::GroupConfig;
 pub use optimizer::Optimizer;
+pub(crate) use phases::check as check_phases;
+pub use phases::{PhaseConfig, PhaseShape};
 pub use rule::{OPTIMIZERS, OptimizerName};
 pub use schedule::{EmaSchedule, Schedule};

@@ -1,6 +1,7 @@
 //! Training: the networks, the step, the loop over batches, and what goes into a checkpoint.
 
 mod alarm;
+mod averaged;
 mod log;
 mod model;
 mod representation_signs;
@@ -22,7 +23,7 @@ pub use train::{Event, Outcome, Progress, train};
 
 use crate::TrainError;
 use crate::config::TrainConfig;
-use crate::optim::{EmaSchedule, Optimizer, Schedule};
+use crate::optim::{Average, EmaSchedule, Optimizer, Schedule};
 use crate::run::Checkpoint;
 use covary_loss::Objective;
 use covary_loss::method::TargetOrder;
@@ -38,6 +39,7 @@ pub struct TrainState {
     pub step: u64,
     total_steps: u64,
     optimizer: Optimizer,
+    average: Option<Average>,
     schedule: Schedule,
     target_decay: EmaSchedule,
     target_order: TargetOrder,
@@ -65,12 +67,20 @@ impl TrainState {
             .iter()
             .map(|(name, layout)| (*name, layout))
             .collect();
+        let average = config.optimizer.average.as_ref();
+        let average = average.map(|average| Average::new(average, isa, &model.trained_mut()));
         Ok(Self {
+            average,
             objective: Objective::new(&config.method_config())?,
             step: 0,
             total_steps,
             optimizer: Optimizer::new(&config.optimizer, isa, &layouts)?,
-            schedule: Schedule::new(config.optimizer.lr, config.schedule.warmup, total_steps),
+            schedule: Schedule::new(
+                config.optimizer.lr,
+                config.schedule.warmup,
+                &config.schedule.phases,
+                total_steps,
+            ),
             target_decay: EmaSchedule::new(
                 config.target.decay,
                 config.target.final_decay,
@@ -102,6 +112,10 @@ impl TrainState {
             .into_iter()
             .map(|(name, vector)| (format!("optimizer.{name}"), vector.to_vec()));
         checkpoint.vectors.extend(state);
+        let averages = self.average.iter_mut().flat_map(Average::state_mut);
+        let averages =
+            averages.map(|(name, weights)| (format!("average.{name}"), weights.to_vec()));
+        checkpoint.vectors.extend(averages);
         let state = self
             .objective
             .state()
@@ -136,6 +150,10 @@ impl TrainState {
                 &format!("optimizer.{name}"),
                 vector.len(),
             )?);
+        }
+        for (name, weights) in self.average.iter_mut().flat_map(Average::state_mut) {
+            let name = format!("average.{name}");
+            weights.copy_from_slice(&checkpoint.take(path, &name, weights.len())?);
         }
         self.step = checkpoint.step;
         let loss = std::mem::take(&mut checkpoint.vectors)

@@ -102,6 +102,10 @@ impl TrainState {
         timed(&mut phases.optimizer_s, || {
             self.optimizer
                 .step(lr, self.step + 1, &mut self.model.trained_mut());
+            if let Some(average) = &mut self.average {
+                let networks = &mut self.model.trained_mut();
+                average.update(self.step + 1, self.total_steps, networks);
+            }
         });
         if self.target_order == TargetOrder::AfterStep {
             timed(&mut phases.target_s, || self.move_target());

@@ -2,6 +2,7 @@
 //! itself after a kill.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod averages;
 mod configuration;
 mod contracts;
 mod golden;

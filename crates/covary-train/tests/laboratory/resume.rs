@@ -24,6 +24,10 @@ fn config_with(method: &str, precision: &str, more: &str) -> TrainConfig {
 const MUON: &str = "[optimizer]\nname = \"muon\"\nlr = 0.02\nclip = 1.0\ngroups = [{ match = \"norm-biases\", lr = 64.0 }]";
 const LARS: &str = "[optimizer]\nname = \"lars\"\nlr = 0.3\nlars = { eta = 0.02, clip = true }";
 
+const EMA: &str = "[optimizer.average]\nkind = \"ema\"\ndecay = 0.9";
+const LOOKAHEAD: &str = "[optimizer.average]\nkind = \"lookahead\"\nevery = 2\n[[schedule.phases]]\nuntil = 0.4\nshape = \"linear\"\nto = 1.0\n\
+                         [[schedule.phases]]\nuntil = 1.0\nshape = \"cosine\"\nto = 0.1";
+
 /// Trains on some threads, asked to stop after `stop_after` steps.
 fn train(
     config: &TrainConfig,
@@ -63,6 +67,8 @@ fn a_run_in_pieces_on_other_threads_ends_with_the_same_bits() {
         ("barlow-twins", "f32", ""),
         ("byol", "f32", MUON),
         ("vicreg", "bf16", LARS),
+        ("tico", "bf16", EMA),
+        ("vicreg", "f32", LOOKAHEAD),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let (whole, pieces) = (folder.path().join("whole"), folder.path().join("pieces"));
