@@ -10,6 +10,7 @@ mod validate;
 
 use covary_data::AugmentConfig;
 use covary_kernels::{Isa, Precision};
+pub use covary_nn::EncoderConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -113,16 +114,6 @@ pub struct DataConfig {
     pub limit: usize,
     /// Leave corrupt images out instead of stopping.
     pub skip_corrupt: bool,
-}
-
-/// Encoder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EncoderConfig {
-    /// `resnet18` or `resnet34`.
-    pub name: String,
-    /// Channels of the first stage; the representation has eight times as many numbers.
-    pub width: usize,
 }
 
 /// Projector: an MLP from the representation to the embedding.

@@ -26,6 +26,7 @@ pub fn untrained(
     sample: &[u32],
 ) -> Result<(Line, Spaces), TrainError> {
     let mut model = Model::new(config, engine)?;
+    model.fit_stem(data.train, data.augment)?;
     let count = (BATCHES * BATCH).min(data.train.len());
     let batches: Vec<Vec<f32>> = (0..count)
         .step_by(BATCH)
