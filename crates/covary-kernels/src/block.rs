@@ -9,9 +9,10 @@ use rayon::prelude::*;
 use crate::Isa;
 use crate::conv::backward::backward;
 use crate::conv::{ConvGeometry, Operand};
-use crate::conv_norm::{ConvNorm, ConvNormScratch, ConvNormTape, take};
+use crate::conv_norm::{ConvNorm, take};
 use crate::element::Element;
-use crate::norm::Running;
+use crate::inference::Folded;
+use crate::layer::{Feed, Layer, LayerScratch, LayerTape, Statistics};
 use crate::passes::{self, Relu};
 use crate::relu_gradient::{Below, ReluGradient};
 
@@ -34,6 +35,15 @@ impl BlockGeometry {
     /// Whether the shortcut is a convolution.
     pub fn has_projection(&self) -> bool {
         self.stride != 1 || self.c_in != self.c_out
+    }
+
+    /// Its convolutions: the first, the second and, where there is one, the shortcut's.
+    pub fn convolutions(&self) -> Vec<ConvGeometry> {
+        let projection = self.has_projection().then(|| self.projection());
+        [self.first(), self.second()]
+            .into_iter()
+            .chain(projection)
+            .collect()
     }
 
     fn first(&self) -> ConvGeometry {
@@ -82,64 +92,8 @@ pub struct ResidualBlock<T, O> {
     pub(crate) projection: Option<ConvNorm<T, O>>,
 }
 
-/// What a forward pass leaves for the backward pass, the block's output among it.
-#[derive(Debug, Default)]
-pub struct BlockTape<T> {
-    first: ConvNormTape<T>,
-    second: ConvNormTape<T>,
-    projection: ConvNormTape<T>,
-    /// Output `[images, height, width, padded channels]`.
-    pub output: Vec<T>,
-}
-
-/// Buffers that blocks share, kept between steps.
-#[derive(Debug, Default)]
-pub struct BlockScratch<T> {
-    first: ConvNormScratch,
-    second: ConvNormScratch,
-    projection: ConvNormScratch,
-    hidden_gradient: ReluGradient<T>,
-}
-
-/// Those of the batch are what is normalised by; the running ones may move with them.
-#[derive(Debug)]
-pub enum Statistics<'a> {
-    /// Those of the batch.
-    Batch,
-    /// Those of the batch; these running ones move.
-    Update(&'a mut [f32]),
-}
-
-impl<'a> Statistics<'a> {
-    /// Splits running mean and variance of `channels` channels off the front.
-    pub(crate) fn next(&mut self, channels: usize) -> Running<'a> {
-        match self {
-            Self::Batch => Running::Batch,
-            Self::Update(rest) => {
-                let mean = take(rest, channels);
-                Running::Update(mean, take(rest, channels))
-            }
-        }
-    }
-
-    /// Splits the statistics of a part of a network off the front.
-    pub fn part(&mut self, len: usize) -> Self {
-        match self {
-            Self::Batch => Self::Batch,
-            Self::Update(rest) => Self::Update(take(rest, len)),
-        }
-    }
-}
-
-impl<T> BlockTape<T> {
-    /// The BatchNorm before the output's ReLU.
-    pub fn below(&self) -> Below<'_, T> {
-        Below::of(&self.second)
-    }
-}
-
 impl<T: Element, O: Operand> ResidualBlock<T, O> {
-    /// A block without weights yet: [`ResidualBlock::pack`] gives it some.
+    /// A block without weights yet: [`Layer::pack`] gives it some.
     pub fn new(geometry: BlockGeometry, isa: Isa) -> Self {
         Self {
             isa,
@@ -157,18 +111,23 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
             .chain(&self.projection)
     }
 
-    /// Numbers of the block's parameters.
-    pub fn parameters_len(&self) -> usize {
+    fn split_parameters<'a>(&self, parameters: &'a [f32]) -> (&'a [f32], &'a [f32], &'a [f32]) {
+        let (first, rest) = parameters.split_at(self.first.parameters_len());
+        let (second, projection) = rest.split_at(self.second.parameters_len());
+        (first, second, projection)
+    }
+}
+
+impl<T: Element, O: Operand> Layer<T> for ResidualBlock<T, O> {
+    fn parameters_len(&self) -> usize {
         self.units().map(ConvNorm::parameters_len).sum()
     }
 
-    /// Numbers of the block's running statistics.
-    pub fn statistics_len(&self) -> usize {
+    fn statistics_len(&self) -> usize {
         self.units().map(ConvNorm::statistics_len).sum()
     }
 
-    /// Packs the weights; needed once after every change of the parameters, `backward` only where gradients are wanted.
-    pub fn pack(&mut self, parameters: &[f32], backward: bool) {
+    fn pack(&mut self, parameters: &[f32], backward: bool) {
         let mut rest = parameters;
         for unit in [&mut self.first, &mut self.second]
             .into_iter()
@@ -180,25 +139,18 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         }
     }
 
-    fn split_parameters<'a>(&self, parameters: &'a [f32]) -> (&'a [f32], &'a [f32], &'a [f32]) {
-        let (first, rest) = parameters.split_at(self.first.parameters_len());
-        let (second, projection) = rest.split_at(self.second.parameters_len());
-        (first, second, projection)
-    }
-
-    /// The block's output and everything its backward pass needs.
-    ///
-    /// # Shapes
-    /// - x: `[images, height, width, padded c_in]`
-    pub fn forward(
+    fn forward(
         &self,
-        x: &[T],
+        x: Feed<'_, T>,
         parameters: &[f32],
         mut statistics: Statistics<'_>,
-        tape: &mut BlockTape<T>,
-        scratch: &mut BlockScratch<T>,
+        tape: &mut LayerTape<T>,
+        scratch: &mut LayerScratch<T>,
     ) {
-        let isa = self.isa;
+        let (isa, x) = (self.isa, stored(x));
+        let LayerTape { units, output } = tape;
+        let [first_tape, second_tape, projection_tape] = units;
+        let [first_scratch, second_scratch, projection_scratch] = &mut scratch.units;
         let (first, second, projection) = self.split_parameters(parameters);
         let running = statistics.next(self.first.geometry().c_out);
         self.first.forward(
@@ -207,19 +159,19 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
             None,
             self.first.parameters(first),
             running,
-            &mut tape.first,
-            &mut scratch.first,
+            first_tape,
+            first_scratch,
         );
         let running = statistics.next(self.second.geometry().c_out);
-        let affine = Some(tape.first.affine());
+        let affine = Some(first_tape.affine());
         self.second.forward(
             isa,
-            &tape.first.y,
+            &first_tape.y,
             affine,
             self.second.parameters(second),
             running,
-            &mut tape.second,
-            &mut scratch.second,
+            second_tape,
+            second_scratch,
         );
         if let Some(unit) = &self.projection {
             let running = statistics.next(unit.geometry().c_out);
@@ -229,112 +181,125 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
                 None,
                 unit.parameters(projection),
                 running,
-                &mut tape.projection,
-                &mut scratch.projection,
+                projection_tape,
+                projection_scratch,
             );
         }
 
         let (shortcut, projected) = match self.projection {
-            Some(_) => (tape.projection.y.as_slice(), Some(tape.projection.affine())),
+            Some(_) => (projection_tape.y.as_slice(), Some(projection_tape.affine())),
             None => (x, None),
         };
-        tape.output.resize(tape.second.y.len(), T::default());
+        output.resize(second_tape.y.len(), T::default());
         let image = self.second.output_len();
-        let images = tape
-            .second
+        let images = second_tape
             .y
             .par_chunks(image)
             .zip(shortcut.par_chunks(image))
-            .zip(tape.output.par_chunks_mut(image));
-        let affine = tape.second.affine();
+            .zip(output.par_chunks_mut(image));
+        let affine = second_tape.affine();
         images.for_each(|((y, shortcut), out)| {
             passes::join::<T, T, T>(isa, y, affine, shortcut, projected, out);
         });
     }
 
-    /// Gradients of parameters, added to `gradients`, and of the ReLU that the input came from, whose BatchNorm is `below`.
-    ///
-    /// # Shapes
-    /// - gradient: of the output's ReLU, as the output
-    /// - into: as x
-    pub fn backward(
+    fn backward(
         &self,
-        x: &[T],
-        below: Below<'_, T>,
+        x: Feed<'_, T>,
+        below: Option<Below<'_, T>>,
         parameters: &[f32],
         gradients: &mut [f32],
         gradient: &ReluGradient<T>,
         into: &mut ReluGradient<T>,
-        tape: &BlockTape<T>,
-        scratch: &mut BlockScratch<T>,
+        tape: &LayerTape<T>,
+        scratch: &mut LayerScratch<T>,
     ) {
-        let isa = self.isa;
+        let (isa, x) = (self.isa, stored(x));
+        let [first_tape, second_tape, projection_tape] = &tape.units;
+        let LayerScratch {
+            units: [first_scratch, second_scratch, projection_scratch],
+            hidden_gradient: hidden,
+        } = scratch;
         let (first, second, projection) = self.split_parameters(parameters);
         let mut rest = gradients;
         let first_gradients = take(&mut rest, self.first.parameters_len());
         let second_gradients = take(&mut rest, self.second.parameters_len());
-        let hidden = &mut scratch.hidden_gradient;
 
         self.second.coefficients(
             gradient.sums(),
             self.second.parameters(second),
             second_gradients,
-            &tape.second,
-            &mut scratch.second.coefficients,
+            second_tape,
+            &mut second_scratch.coefficients,
         );
         let through = hidden.through(
             None,
-            Relu::Of(tape.first.affine()),
-            Below::of(&tape.first),
+            Relu::Of(first_tape.affine()),
+            Below::of(first_tape),
             self.first.geometry().out_pixels(),
         );
         let branch = self
             .second
-            .branch(gradient.values(), &tape.second, &mut scratch.second);
-        let affine = Some(tape.first.affine());
-        backward(isa, &tape.first.y, affine, &mut [branch], Some(through));
+            .branch(gradient.values(), second_tape, second_scratch);
+        let affine = Some(first_tape.affine());
+        backward(isa, &first_tape.y, affine, &mut [branch], Some(through));
         self.second
-            .add_weight_gradient(&mut scratch.second, second_gradients);
+            .add_weight_gradient(second_scratch, second_gradients);
 
         self.first.coefficients(
             hidden.sums(),
             self.first.parameters(first),
             first_gradients,
-            &tape.first,
-            &mut scratch.first.coefficients,
+            first_tape,
+            &mut first_scratch.coefficients,
         );
         let shortcut = self.projection.is_none().then_some(gradient.values());
         let pixels = self.first.geometry().in_pixels();
-        let through = into.through(shortcut, Relu::Output(x), below, pixels);
+        let through = below.map(|below| into.through(shortcut, Relu::Output(x), below, pixels));
         let branch = self
             .first
-            .branch(hidden.values(), &tape.first, &mut scratch.first);
+            .branch(hidden.values(), first_tape, first_scratch);
         let mut branches = vec![branch];
         if let Some(unit) = &self.projection {
-            unit.gradient_sums(
-                isa,
-                gradient.values(),
-                &tape.projection,
-                &mut scratch.projection,
-            );
+            unit.gradient_sums(isa, gradient.values(), projection_tape, projection_scratch);
             unit.coefficients(
-                &scratch.projection.per_image,
+                &projection_scratch.per_image,
                 unit.parameters(projection),
                 rest,
-                &tape.projection,
-                &mut scratch.projection.coefficients,
+                projection_tape,
+                &mut projection_scratch.coefficients,
             );
-            branches.push(unit.branch(
-                gradient.values(),
-                &tape.projection,
-                &mut scratch.projection,
-            ));
+            branches.push(unit.branch(gradient.values(), projection_tape, projection_scratch));
         }
-        backward(isa, x, None, &mut branches, Some(through));
+        backward(isa, x, None, &mut branches, through);
         if let Some(unit) = &self.projection {
-            unit.add_weight_gradient(&mut scratch.projection, rest);
+            unit.add_weight_gradient(projection_scratch, rest);
         }
         self.first
-            .add_weight_gradient(&mut scratch.first, first_gradients);
+            .add_weight_gradient(first_scratch, first_gradients);
     }
+    fn feed<'a>(&self, tape: &'a LayerTape<T>) -> Feed<'a, T> {
+        Feed::stored(&tape.output)
+    }
+
+    fn below<'a>(&self, tape: &'a LayerTape<T>) -> Below<'a, T> {
+        Below::of(&tape.units[1])
+    }
+
+    fn fold(&self, parameters: &[f32], statistics: &[f32]) -> Folded {
+        Folded::of(self.units(), parameters, statistics)
+    }
+
+    fn infer(&self, x: &[T], folded: &Folded, out: &mut Vec<T>) {
+        self.infer_stored(x, folded, out);
+    }
+}
+
+/// The activations that a shortcut adds.
+fn stored<T>(x: Feed<'_, T>) -> &[T] {
+    assert!(
+        x.affine.is_none(),
+        "the layer before a residual block stores its output"
+    );
+    x.values
 }

@@ -8,7 +8,7 @@ use crate::conv::backward::Branch;
 use crate::conv::gradient::Back;
 use crate::conv::layer::ConvLayer;
 use crate::conv::{ConvGeometry, Operand};
-use crate::element::{Element, padded};
+use crate::element::Element;
 use crate::frame::Affine;
 use crate::norm::{GradientCoefficients, Normalisation, Running};
 use crate::passes;
@@ -17,9 +17,11 @@ use crate::passes;
 #[derive(Debug)]
 pub(crate) struct ConvNorm<T, O> {
     pub(crate) layer: ConvLayer<T, O>,
+    /// Whether the weight is no parameter.
+    pub(crate) frozen: bool,
 }
 
-/// Parameters in order: convolution `[c_out, c_in, k, k]`, γ `[c_out]`, β `[c_out]`.
+/// Parameters in order: convolution `[c_out, c_in, k, k]` (empty where it is frozen), γ `[c_out]`, β `[c_out]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parameters<'a> {
     pub(crate) weight: &'a [f32],
@@ -31,6 +33,8 @@ pub(crate) struct Parameters<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct ConvNormTape<T> {
     pub(crate) y: Vec<T>,
+    /// Winners of the convolution's max-pool; empty where there is none.
+    pub(crate) winners: Vec<u8>,
     pub(crate) normalisation: Normalisation,
 }
 
@@ -64,6 +68,15 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
     pub(crate) fn new(geometry: ConvGeometry) -> Self {
         Self {
             layer: ConvLayer::new(geometry),
+            frozen: false,
+        }
+    }
+
+    /// With a max-pool between convolution and BatchNorm.
+    pub(crate) fn with_pool(geometry: ConvGeometry) -> Self {
+        Self {
+            layer: ConvLayer::with_pool(geometry),
+            frozen: false,
         }
     }
 
@@ -72,7 +85,16 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
     }
 
     pub(crate) fn parameters_len(&self) -> usize {
-        self.geometry().weight_len() + self.statistics_len()
+        self.weight_len() + self.statistics_len()
+    }
+
+    /// Numbers of the weight among the parameters.
+    fn weight_len(&self) -> usize {
+        if self.frozen {
+            0
+        } else {
+            self.geometry().weight_len()
+        }
     }
 
     /// Numbers of running mean and variance.
@@ -81,7 +103,7 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
     }
 
     pub(crate) fn parameters<'a>(&self, flat: &'a [f32]) -> Parameters<'a> {
-        let (weight, norm) = flat[..self.parameters_len()].split_at(self.geometry().weight_len());
+        let (weight, norm) = flat[..self.parameters_len()].split_at(self.weight_len());
         let (gamma, beta) = norm.split_at(self.geometry().c_out);
         Parameters {
             weight,
@@ -101,11 +123,20 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
         scratch: &mut ConvNormScratch,
     ) {
         let images = x.len() / self.layer.in_map().len();
-        let output = self.layer.out_map();
+        let output = self.layer.stored_map();
         tape.y.resize(images * output.len(), T::default());
+        if self.layer.has_pool() {
+            tape.winners.resize(tape.y.len(), 0);
+        }
         scratch.per_image.resize(images * 2 * output.channels, 0.0);
-        self.layer
-            .forward(isa, x, affine, &mut tape.y, &mut scratch.per_image);
+        self.layer.forward(
+            isa,
+            x,
+            affine,
+            &mut tape.y,
+            &mut tape.winners,
+            &mut scratch.per_image,
+        );
         tape.normalisation.set_from_moments(
             &scratch.per_image,
             output.pixels(),
@@ -124,7 +155,7 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
         scratch: &mut ConvNormScratch,
     ) {
         use rayon::prelude::*;
-        let output = self.layer.out_map();
+        let output = self.layer.stored_map();
         scratch
             .per_image
             .resize(gradient.len() / output.pixels() * 2, 0.0);
@@ -147,9 +178,9 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
         tape: &ConvNormTape<T>,
         coefficients: &mut GradientCoefficients,
     ) {
-        let (_, norm) = gradients.split_at_mut(self.geometry().weight_len());
+        let (_, norm) = gradients.split_at_mut(self.weight_len());
         let (gamma, beta) = norm.split_at_mut(self.geometry().c_out);
-        let pixels = self.geometry().out_pixels();
+        let pixels = self.layer.stored_map().pixels();
         coefficients.set_from_sums(
             sums,
             pixels,
@@ -182,6 +213,7 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
             layer: &self.layer,
             gradient,
             y: &tape.y,
+            winners: &tape.winners,
             back,
             sums: &mut scratch.weight_sums,
         }
@@ -194,8 +226,8 @@ impl<T: Element, O: Operand> ConvNorm<T, O> {
         );
     }
 
-    /// Numbers of one image's output, padding included.
+    /// Numbers of one image's stored output, padding included.
     pub(crate) fn output_len(&self) -> usize {
-        self.geometry().out_pixels() * padded(self.geometry().c_out)
+        self.layer.stored_map().len()
     }
 }

@@ -10,19 +10,21 @@ use crate::Isa;
 use crate::block::ResidualBlock;
 use crate::buffer::sized;
 use crate::conv::Operand;
+use crate::conv::pool::max_pool;
+use crate::conv_block::ConvBlock;
 use crate::conv_norm::ConvNorm;
 use crate::element::Element;
+use crate::ends::put_pixels;
 use crate::frame::{Affine, Map, load_frame};
 use crate::norm::Normalisation;
 use crate::passes;
-use crate::stem::{Stem, put_pixels};
 
-/// Scales and shifts of the BatchNorms of a stem or a block, in the order of its convolutions.
+/// Scales and shifts of the BatchNorms of a layer, in the order of its convolutions.
 #[derive(Debug)]
 pub struct Folded(Vec<Normalisation>);
 
 impl Folded {
-    fn of<'a, T: Element + 'a, O: Operand + 'a>(
+    pub(crate) fn of<'a, T: Element + 'a, O: Operand + 'a>(
         units: impl Iterator<Item = &'a ConvNorm<T, O>>,
         mut parameters: &[f32],
         mut statistics: &[f32],
@@ -53,56 +55,83 @@ struct Scratch {
     hidden_frames: Vec<u32>,
     sums: Vec<f32>,
     projected: Vec<f32>,
+    pooled: Vec<f32>,
+    winners: Vec<u8>,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-impl<T: Element, O: Operand> Stem<T, O> {
-    /// What its BatchNorm does in eval mode.
-    pub fn fold(&self, parameters: &[f32], statistics: &[f32]) -> Folded {
-        Folded::of(std::iter::once(&self.unit), parameters, statistics)
-    }
-
-    /// The output in eval mode, on this thread.
+impl<T: Element, O: Operand> ConvBlock<T, O> {
+    /// The output for images in eval mode, on this thread.
     ///
     /// # Shapes
     /// - images: `[images, height, width, channels]`, not padded
-    /// - out: `[images, height, width, padded channels]`, resized
-    pub fn infer(&self, images: &[f32], folded: &Folded, out: &mut Vec<T>) {
+    /// - out: `[images, rows, columns, padded channels]`, resized
+    pub fn infer_images(&self, images: &[f32], folded: &Folded, out: &mut Vec<T>) {
         let layer = &self.unit.layer;
-        let (input, output, channels) = (layer.in_map(), layer.out_map(), layer.geometry().c_in);
+        let (input, output, channels) = (layer.in_map(), layer.stored_map(), layer.geometry().c_in);
         let image_len = input.pixels() * channels;
         out.resize(images.len() / image_len * output.len(), T::default());
         SCRATCH.with_borrow_mut(|scratch| {
+            let mut padded = std::mem::take(&mut scratch.image);
             let images = images.chunks_exact(image_len);
             for (image, out) in images.zip(out.chunks_exact_mut(output.len())) {
-                let padded = sized(&mut scratch.image, input.len());
+                let padded = sized(&mut padded, input.len());
                 padded.fill(0.0);
                 put_pixels(image, channels, padded);
-                let frame = sized(&mut scratch.frames, input.frame_len() / O::PER_WORD);
-                load_frame::<f32, O>(self.isa, input, padded, None, frame);
-                let sums = sized(&mut scratch.sums, output.len());
-                layer.products(self.isa, frame, sums);
-                passes::activate::<f32, T>(self.isa, sums, folded.affine(0), out);
+                self.infer_group::<f32>(padded, folded, scratch, out);
+            }
+            scratch.image = padded;
+        });
+    }
+
+    pub(crate) fn infer_stored(&self, x: &[T], folded: &Folded, out: &mut Vec<T>) {
+        let layer = &self.unit.layer;
+        let (input, output, group) = (layer.in_map(), layer.stored_map(), layer.group());
+        out.resize(x.len() / input.len() * output.len(), T::default());
+        SCRATCH.with_borrow_mut(|scratch| {
+            let groups = x.chunks(group * input.len());
+            for (x, out) in groups.zip(out.chunks_mut(group * output.len())) {
+                self.infer_group::<T>(x, folded, scratch, out);
             }
         });
+    }
+
+    /// Images of X to stored activations.
+    fn infer_group<X: Element>(
+        &self,
+        x: &[X],
+        folded: &Folded,
+        scratch: &mut Scratch,
+        out: &mut [T],
+    ) {
+        let (isa, layer) = (self.isa, &self.unit.layer);
+        let (input, output) = (layer.in_map(), layer.out_map());
+        let images = x.len() / input.len();
+        let frames = sized(
+            &mut scratch.frames,
+            images * input.frame_len() / O::PER_WORD,
+        );
+        lay_frames::<X, O>(isa, input, x, None, frames);
+        let mut sums = sized(&mut scratch.sums, images * output.len());
+        layer.products(isa, frames, sums);
+        if layer.has_pool() {
+            let pooled = sized(&mut scratch.pooled, out.len());
+            let winners = sized(&mut scratch.winners, layer.stored_map().len());
+            let maps = sums.chunks_exact(output.len());
+            for (map, pooled) in maps.zip(pooled.chunks_exact_mut(winners.len())) {
+                max_pool(isa, output, map, pooled, winners);
+            }
+            sums = pooled;
+        }
+        passes::activate::<f32, T>(isa, sums, folded.affine(0), out);
     }
 }
 
 impl<T: Element, O: Operand> ResidualBlock<T, O> {
-    /// What its BatchNorms do in eval mode.
-    pub fn fold(&self, parameters: &[f32], statistics: &[f32]) -> Folded {
-        Folded::of(self.units(), parameters, statistics)
-    }
-
-    /// The output in eval mode, on this thread.
-    ///
-    /// # Shapes
-    /// - x: `[images, height, width, padded c_in]`
-    /// - out: `[images, height, width, padded c_out]`, resized
-    pub fn infer(&self, x: &[T], folded: &Folded, out: &mut Vec<T>) {
+    pub(crate) fn infer_stored(&self, x: &[T], folded: &Folded, out: &mut Vec<T>) {
         let (input, output) = (self.first.layer.in_map(), self.second.layer.out_map());
         let group = self.first.layer.group().min(self.second.layer.group());
         out.resize(x.len() / input.len() * output.len(), T::default());

@@ -9,7 +9,8 @@
 //! | convolutions | `conv` | portable, AVX2, AVX-512, AVX-512 BF16 |
 //! | loops over pixels | `passes`, `frame`, `relu_gradient` | one body, compiled for each set |
 //! | BatchNorm | `norm` | |
-//! | residual block, stem, pooling | `block`, `stem`; in eval mode `inference` | |
+//! | residual block, block of one convolution with max-pool | `layer`, `block`, `conv_block`; in eval mode `inference` | |
+//! | images in, mean over pixels out | `ends` | |
 //! | linear layers | `linear` | AVX-512 BF16; in f32 the gemm crate's |
 //! | BatchNorm and LayerNorm of matrices | `dense_norm`, `layer_norm` | one body, compiled for each set |
 //! | orthogonalized matrices | `orthogonal` | the gemm crate's |
@@ -19,13 +20,16 @@
 mod block;
 mod buffer;
 mod conv;
+mod conv_block;
 mod conv_norm;
 mod dense_norm;
 mod dispatch;
 mod element;
+mod ends;
 mod frame;
 mod inference;
 mod isa;
+mod layer;
 mod layer_norm;
 mod linear;
 mod matrix;
@@ -39,14 +43,16 @@ mod precision;
 mod prefetch;
 mod relu_gradient;
 mod speed;
-mod stem;
 
-pub use block::{BlockGeometry, BlockScratch, BlockTape, ResidualBlock, Statistics};
+pub use block::{BlockGeometry, ResidualBlock};
 pub use conv::{ConvGeometry, Operand, reference};
+pub use conv_block::{ConvBlock, ConvBlockOptions};
 pub use dense_norm::{DenseNorm, DenseStatistics, GammaBeta, add_bias, add_column_sums};
 pub use element::{Element, LANES, padded};
+pub use ends::{average_pool, store_images};
 pub use inference::Folded;
 pub use isa::{Isa, IsaError};
+pub use layer::{Feed, Layer, LayerScratch, LayerTape, Statistics};
 pub use layer_norm::{LayerNorm, RowStatistics};
 pub use linear::{Linear, LinearScratch};
 pub use memory::prepare_heap;
@@ -55,4 +61,3 @@ pub use peak::peak_gflops;
 pub use precision::Precision;
 pub use relu_gradient::{Below, ReluGradient};
 pub use speed::{KernelRates, convolution_rates, linear_rates};
-pub use stem::{Stem, StemScratch, StemTape, average_pool};

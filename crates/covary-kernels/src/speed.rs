@@ -64,7 +64,7 @@ fn convolution<T: Element, O: Operand>(
     layer.pack(isa, &weight, true);
     let mut y = vec![T::default(); dy.len()];
     let mut moments = vec![0.0; images * 2 * c_out];
-    let forward = best(|| layer.forward(isa, &x, None, &mut y, &mut moments));
+    let forward = best(|| layer.forward(isa, &x, None, &mut y, &mut [], &mut moments));
 
     let (zeros, ones) = (vec![0.0; c_out], vec![1.0; c_out]);
     let (mut sums, mut dx) = (Buffer::default(), ReluGradient::default());
@@ -74,6 +74,7 @@ fn convolution<T: Element, O: Operand>(
             layer: &layer,
             gradient: &dy,
             y: &y,
+            winners: &[],
             back: Back {
                 mean: &zeros,
                 factor: &ones,

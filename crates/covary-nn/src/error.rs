@@ -2,12 +2,27 @@
 
 use std::path::PathBuf;
 
+use crate::ENCODERS;
+
 /// An error of a network or of its file.
 #[derive(Debug, thiserror::Error)]
 pub enum NnError {
     /// An encoder that does not exist.
-    #[error("encoder {0:?} is not one of resnet18, resnet34")]
+    #[error("encoder {0:?} is not one of {known}", known = known_encoders())]
     UnknownEncoder(String),
+    /// Channels for another number of stages than the encoder has.
+    #[error("{encoder} has {stages} stages, but channels of {given} are given")]
+    Channels {
+        /// Its name.
+        encoder: &'static str,
+        /// How many were given.
+        given: usize,
+        /// How many it has.
+        stages: usize,
+    },
+    /// Images that a whitened stem cannot be fitted to.
+    #[error("the whitened stem cannot be fitted to the training images: {0}")]
+    Stem(String),
     /// A size of zero, or too few sizes.
     #[error("{what} is {value}, at least {least} is needed")]
     Size {
@@ -34,4 +49,9 @@ pub enum NnError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+fn known_encoders() -> String {
+    let names: Vec<_> = ENCODERS.iter().map(|encoder| encoder.name).collect();
+    names.join(", ")
 }

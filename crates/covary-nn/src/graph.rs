@@ -7,7 +7,10 @@
 use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::encoder::resnet::{self, ResNetConfig};
+use crate::encoder::EncoderConfig;
+use crate::encoder::burn as encoder;
+use crate::encoder::plan::{COLOURS, WHITENING_FILTERS};
+use crate::engine::{Engine, Pass, Values};
 use crate::layout::{Layout, LayoutEntry};
 use crate::mlp::{self, LayerPlan};
 
@@ -17,22 +20,36 @@ const MOMENTUM: f64 = 0.1;
 /// Which network the operations make.
 #[derive(Debug)]
 pub(crate) enum Architecture {
-    ResNet(ResNetConfig),
+    /// With rows and columns of the images in eval mode.
+    Encoder(EncoderConfig, [usize; 2]),
     Mlp(Vec<LayerPlan>),
 }
 
 impl Architecture {
-    fn pass(&self, walk: &mut Walk<'_>, input: Tensor<2>) -> Tensor<2> {
+    /// Rows of input through the network, images of `size` through an encoder.
+    fn pass(&self, walk: &mut Walk<'_>, input: Tensor<2>, size: [usize; 2]) -> Tensor<2> {
         match self {
-            Self::ResNet(config) => resnet::burn::pass(config, walk, input),
+            Self::Encoder(config, _) => {
+                let plan = config.plan(size);
+                let plan = plan.expect("images of a group have at least 8 rows and columns");
+                encoder::pass(&plan, walk, input)
+            }
             Self::Mlp(layers) => mlp::burn::pass(layers, walk, input),
         }
     }
 
-    fn input_width(&self) -> usize {
+    fn input_width(&self, size: [usize; 2]) -> usize {
         match self {
-            Self::ResNet(config) => config.rows * config.columns * 3,
+            Self::Encoder(..) => size[0] * size[1] * COLOURS,
             Self::Mlp(layers) => layers[0].inputs,
+        }
+    }
+
+    /// Rows and columns of the images in eval mode; of heads, nothing.
+    fn size(&self) -> [usize; 2] {
+        match self {
+            Self::Encoder(_, size) => *size,
+            Self::Mlp(_) => [0; 2],
         }
     }
 
@@ -41,16 +58,22 @@ impl Architecture {
     }
 }
 
-/// A network on a device, with the graph of its last forward pass.
+/// A network on a device, with the graph of the last forward pass of each group.
 #[derive(Debug)]
 pub(crate) struct GraphEngine {
     architecture: Architecture,
     device: Device,
     layout: Layout,
     statistics_layout: Layout,
-    /// Each parameter on the device, flat; none when they changed since.
-    uploaded: Option<Vec<Tensor<1>>>,
-    tape: Option<Tape>,
+    /// Each parameter and each frozen weight on the device, flat; none when they changed since.
+    uploaded: Option<Leaves>,
+    tapes: Vec<Option<Tape>>,
+}
+
+#[derive(Debug, Clone)]
+struct Leaves {
+    parameters: Vec<Tensor<1>>,
+    frozen: Vec<Tensor<1>>,
 }
 
 #[derive(Debug)]
@@ -72,82 +95,85 @@ impl GraphEngine {
             layout,
             statistics_layout,
             uploaded: None,
-            tape: None,
+            tapes: Vec::new(),
         }
     }
 
-    /// Says that the parameters changed.
-    pub(crate) fn invalidate(&mut self) {
-        self.uploaded = None;
+    fn leaves(&mut self, parameters: &[f32], statistics: &[f32]) -> Leaves {
+        let uploaded = self.uploaded.get_or_insert_with(|| {
+            let running = self.statistics_layout.running();
+            let frozen = &self.statistics_layout.entries()[running.len()..];
+            Leaves {
+                parameters: split(self.layout.entries(), parameters, &self.device),
+                frozen: split(frozen, statistics, &self.device),
+            }
+        });
+        uploaded.clone()
     }
 
-    fn parameters(&mut self, values: &[f32]) -> Vec<Tensor<1>> {
-        self.uploaded
-            .get_or_insert_with(|| split(&self.layout, values, &self.device))
-            .clone()
-    }
-
-    fn rows(&self, input: &[f32]) -> Tensor<2> {
-        let width = self.architecture.input_width();
+    fn rows(&self, input: &[f32], size: [usize; 2]) -> Tensor<2> {
+        let width = self.architecture.input_width(size);
         upload(input, [input.len() / width, width], &self.device)
     }
+}
 
-    /// Training mode; moves the running statistics.
-    ///
-    /// # Shapes
-    /// - input: `[views * n, input width]`
-    /// - out: `[views * n, output width]`
-    pub(crate) fn forward(
-        &mut self,
-        parameters: &[f32],
-        statistics: &mut [f32],
-        input: &[f32],
-        views: usize,
-        keep_tape: bool,
-        out: &mut [f32],
-    ) {
-        let mut leaves = self.parameters(parameters);
-        let mut x = self.rows(input);
-        if keep_tape {
+impl Engine for GraphEngine {
+    fn forward(&mut self, values: Values<'_, &mut [f32]>, pass: Pass<'_>, out: &mut [f32]) {
+        let statistics = values.statistics;
+        let mut leaves = self.leaves(values.parameters, statistics);
+        let mut x = self.rows(pass.input, pass.size);
+        if pass.keep_tape {
+            if self.tapes.len() <= pass.group {
+                self.tapes.resize_with(pass.group + 1, || None);
+            }
             // The last graph's memory is free before this one's is taken.
-            self.tape = None;
-            leaves = leaves
+            self.tapes[pass.group] = None;
+            leaves.parameters = leaves
+                .parameters
                 .into_iter()
                 .map(|leaf| leaf.autodiff().require_grad())
                 .collect();
+            leaves.frozen = leaves.frozen.into_iter().map(Tensor::autodiff).collect();
             x = x.autodiff();
             if self.architecture.has_input_gradient() {
                 x = x.require_grad();
             }
         }
         let (mut outputs, mut moments) = (Vec::new(), Vec::new());
-        for view in x.clone().chunk(views, 0) {
+        for view in x.clone().chunk(pass.views, 0) {
             let mut walk = Walk::new(&self.layout, &leaves, Norms::Batch(Vec::new()));
-            outputs.push(self.architecture.pass(&mut walk, view));
+            outputs.push(self.architecture.pass(&mut walk, view, pass.size));
             moments.push(walk.moments());
         }
         let output = Tensor::cat(outputs, 0);
         out.copy_from_slice(&numbers(output.clone().inner()));
+        // Frozen weights lie behind the running statistics, which the moments are as many as.
         for moments in moments.into_iter().flatten() {
             for (running, batch) in statistics.iter_mut().zip(numbers(moments)) {
                 let moved = (1.0 - MOMENTUM) * f64::from(*running) + MOMENTUM * f64::from(batch);
                 *running = moved as f32;
             }
         }
-        if keep_tape {
-            self.tape = Some(Tape {
+        if pass.keep_tape {
+            self.tapes[pass.group] = Some(Tape {
                 input: self.architecture.has_input_gradient().then_some(x),
-                parameters: leaves,
+                parameters: leaves.parameters,
                 output,
             });
         }
     }
 
-    /// Adds the gradients of the last forward pass that kept its tape; gives that of its input, empty for an encoder.
-    pub(crate) fn backward(&mut self, output_gradient: &[f32], gradients: &mut [f32]) -> Vec<f32> {
+    fn backward(
+        &mut self,
+        _: Values<'_, &[f32]>,
+        group: usize,
+        output_gradient: &[f32],
+        gradients: &mut [f32],
+    ) -> Vec<f32> {
         let tape = self
-            .tape
-            .take()
+            .tapes
+            .get_mut(group)
+            .and_then(Option::take)
             .expect("a backward pass follows a forward pass of its own");
         let cotangent = upload(output_gradient, tape.output.dims(), &self.device);
         let mut found = (tape.output * cotangent.autodiff()).sum().backward();
@@ -165,20 +191,23 @@ impl GraphEngine {
         })
     }
 
-    /// Eval mode.
-    pub(crate) fn infer(
-        &mut self,
-        parameters: &[f32],
-        statistics: &[f32],
-        input: &[f32],
-        out: &mut [f32],
-    ) {
-        let parameters = self.parameters(parameters);
-        let running = split(&self.statistics_layout, statistics, &self.device);
+    fn infer(&mut self, values: Values<'_, &[f32]>, input: &[f32], out: &mut [f32]) {
+        let leaves = self.leaves(values.parameters, values.statistics);
+        let running = split(
+            self.statistics_layout.running(),
+            values.statistics,
+            &self.device,
+        );
         let norms = Norms::Running(running.into_iter());
-        let mut walk = Walk::new(&self.layout, &parameters, norms);
-        let output = self.architecture.pass(&mut walk, self.rows(input));
+        let mut walk = Walk::new(&self.layout, &leaves, norms);
+        let size = self.architecture.size();
+        let rows = self.rows(input, size);
+        let output = self.architecture.pass(&mut walk, rows, size);
         out.copy_from_slice(&numbers(output));
+    }
+
+    fn invalidate(&mut self) {
+        self.uploaded = None;
     }
 }
 
@@ -186,6 +215,7 @@ impl GraphEngine {
 pub(crate) struct Walk<'a> {
     entries: std::slice::Iter<'a, LayoutEntry>,
     parameters: std::slice::Iter<'a, Tensor<1>>,
+    frozen: std::slice::Iter<'a, Tensor<1>>,
     norms: Norms,
 }
 
@@ -198,10 +228,11 @@ enum Norms {
 }
 
 impl<'a> Walk<'a> {
-    fn new(layout: &'a Layout, parameters: &'a [Tensor<1>], norms: Norms) -> Self {
+    fn new(layout: &'a Layout, leaves: &'a Leaves, norms: Norms) -> Self {
         Self {
             entries: layout.entries().iter(),
-            parameters: parameters.iter(),
+            parameters: leaves.parameters.iter(),
+            frozen: leaves.frozen.iter(),
             norms,
         }
     }
@@ -217,6 +248,12 @@ impl<'a> Walk<'a> {
             .try_into()
             .expect("a walk follows the layout");
         parameter.clone().reshape(shape)
+    }
+
+    /// The weight of the frozen stem.
+    pub(crate) fn frozen(&mut self) -> Tensor<4> {
+        let weight = self.frozen.next().expect("a walk follows the layout");
+        weight.clone().reshape([WHITENING_FILTERS, COLOURS, 3, 3])
     }
 
     /// BatchNorm over all dimensions but the second, with γ and β where `affine`.
@@ -286,11 +323,13 @@ fn upload<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) ->
     )
 }
 
-/// One transfer, then a flat tensor for each entry of the layout.
-fn split(layout: &Layout, values: &[f32], device: &Device) -> Vec<Tensor<1>> {
+/// One transfer, then a flat tensor for each entry.
+fn split(entries: &[LayoutEntry], values: &[f32], device: &Device) -> Vec<Tensor<1>> {
+    if entries.is_empty() {
+        return Vec::new();
+    }
     let whole = upload(values, [values.len()], device);
-    layout
-        .entries()
+    entries
         .iter()
         .map(|entry| whole.clone().slice([entry.range()]))
         .collect()

@@ -2,6 +2,8 @@
 //!
 //! - Convolutions: normal with variance `2 / (k² c_out)` (He et al. 2015, fan-out, ReLU), as torchvision's ResNet.
 //! - Linear layers: weight and bias uniform in `±1 / √inputs`, PyTorch's default.
+//! - Convolutions by dirac: output channel c passes on input channel c, for as many as there are of both; the others as above
+//!   (airbench, Jordan 2404.00498).
 //! - BatchNorm: γ = 1, β = 0, running mean 0, running variance 1.
 //!
 //! The stream is `ChaCha8` keyed by a 64-bit FNV-1a hash of name and shape, and by the seed.
@@ -10,21 +12,26 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Normal};
 
+use crate::Initialisation;
 use crate::layout::{Layout, LayoutEntry};
 
 /// Fills parameters by the rules above; `prefix` makes names of different networks differ.
-pub(crate) fn parameters(layout: &Layout, seed: u64, prefix: &str, values: &mut [f32]) {
+pub(crate) fn parameters(
+    layout: &Layout,
+    seed: u64,
+    prefix: &str,
+    initialisation: Initialisation,
+    values: &mut [f32],
+) {
     for entry in layout.entries() {
         let target = &mut values[entry.range()];
         let mut stream = stream(seed, &format!("{prefix}.{}", entry.name), &entry.shape);
         match entry.shape[..] {
-            [c_out, _, height, width] => {
-                let std = (2.0 / (c_out * height * width) as f32).sqrt();
-                let normal =
-                    Normal::new(0.0, std).expect("a standard deviation of a convolution is finite");
-                target
-                    .iter_mut()
-                    .for_each(|value| *value = normal.sample(&mut stream));
+            [_, c_in, height, width] => {
+                convolution(&entry.shape, &mut stream, target);
+                if initialisation == Initialisation::Dirac {
+                    dirac(c_in, height * width, target);
+                }
             }
             [_, inputs] => uniform(inputs, &mut stream, target),
             _ => match inputs_of_bias(layout, entry) {
@@ -39,14 +46,37 @@ pub(crate) fn parameters(layout: &Layout, seed: u64, prefix: &str, values: &mut 
     }
 }
 
-/// Running means 0, variances 1.
-pub(crate) fn statistics(layout: &Layout, values: &mut [f32]) {
+/// Running means 0, variances 1, frozen weights as those of any convolution.
+pub(crate) fn statistics(layout: &Layout, seed: u64, prefix: &str, values: &mut [f32]) {
     for entry in layout.entries() {
-        values[entry.range()].fill(if entry.name.ends_with("running_var") {
-            1.0
+        let target = &mut values[entry.range()];
+        if entry.is_weight() {
+            let mut stream = stream(seed, &format!("{prefix}.{}", entry.name), &entry.shape);
+            convolution(&entry.shape, &mut stream, target);
         } else {
-            0.0
-        });
+            target.fill(if entry.name.ends_with("running_var") {
+                1.0
+            } else {
+                0.0
+            });
+        }
+    }
+}
+
+fn convolution(shape: &[usize], stream: &mut ChaCha8Rng, target: &mut [f32]) {
+    let fan_out = shape[0] * shape[2..].iter().product::<usize>();
+    let std = (2.0 / fan_out as f32).sqrt();
+    let normal = Normal::new(0.0, std).expect("a standard deviation of a convolution is finite");
+    target
+        .iter_mut()
+        .for_each(|value| *value = normal.sample(stream));
+}
+
+/// Makes the first `c_in` filters, or all where there are fewer, pass on one input channel each: 1 at the centre of its taps.
+fn dirac(c_in: usize, taps: usize, target: &mut [f32]) {
+    for (channel, filter) in target.chunks_exact_mut(c_in * taps).take(c_in).enumerate() {
+        filter.fill(0.0);
+        filter[channel * taps + taps / 2] = 1.0;
     }
 }
 
@@ -89,7 +119,7 @@ mod tests {
 
     fn drawn(layout: &Layout, seed: u64) -> Vec<f32> {
         let mut values = vec![f32::NAN; layout.len()];
-        parameters(layout, seed, "test", &mut values);
+        parameters(layout, seed, "test", Initialisation::Kaiming, &mut values);
         values
     }
 

@@ -52,6 +52,15 @@ impl Layout {
         &self.entries
     }
 
+    /// Those of running statistics, which lie in front of what else does not train.
+    pub(crate) fn running(&self) -> &[LayoutEntry] {
+        let running = |entry: &LayoutEntry| {
+            entry.name.ends_with("running_mean") || entry.name.ends_with("running_var")
+        };
+        let count = self.entries.iter().take_while(|entry| running(entry));
+        &self.entries[..count.count()]
+    }
+
     /// Numbers of the flat vector.
     pub fn len(&self) -> usize {
         self.len

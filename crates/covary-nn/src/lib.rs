@@ -5,6 +5,7 @@
 //! alone. Several views go through one call, each normalised by its own statistics, as if one had gone after the other.
 
 mod encoder;
+mod engine;
 mod error;
 mod graph;
 mod initialise;
@@ -13,9 +14,10 @@ mod mlp;
 mod network;
 mod store;
 
-pub use encoder::ResNetConfig;
+pub use encoder::{ENCODERS, Encoder, EncoderConfig, Initialisation, Stem};
+pub use engine::EngineConfig;
 pub use error::NnError;
 pub use layout::{Layout, LayoutEntry};
 pub use mlp::{MlpConfig, Norm};
-pub use network::{EngineConfig, Network};
+pub use network::Network;
 pub use store::write_atomically;

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::config::TrainConfig;
 use crate::run::{Provenance, peak_memory_bytes};
-use crate::trainer::{Phases, TrainState, encoder_config, projector_config};
+use crate::trainer::{Phases, TrainState, projector_config};
 use crate::{Pretraining, TrainError};
 
 /// Steps before the clock starts.
@@ -163,7 +163,7 @@ fn kernels(
             });
         }
     };
-    for geometry in encoder_config(config)?.convolutions() {
+    for geometry in config.encoder.convolutions([config.augment.size; 2])? {
         let ConvGeometry {
             height,
             width,
@@ -178,7 +178,7 @@ fn kernels(
         });
     }
     let mut sizes: Vec<[usize; 2]> = Vec::new();
-    for pair in projector_config(config).sizes.windows(2) {
+    for pair in projector_config(config)?.sizes.windows(2) {
         if !sizes.contains(&[pair[0], pair[1]]) {
             sizes.push([pair[0], pair[1]]);
         }

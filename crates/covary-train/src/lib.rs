@@ -18,6 +18,7 @@ pub mod trainer;
 
 pub use bench::{KernelSpeed, Speed, bench};
 pub use covary_kernels::{Isa, prepare_heap};
+pub use covary_nn::{ENCODERS, Encoder};
 pub use diagnose::{diagnose_matrix, diagnose_run};
 pub use error::TrainError;
 pub use monitor::{Monitor, MonitorReport};

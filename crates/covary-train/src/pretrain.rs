@@ -167,6 +167,8 @@ impl Pretraining {
         };
         if run.checkpoint().exists() {
             state.restore(Checkpoint::load(&run.checkpoint())?, &run.checkpoint())?;
+        } else {
+            state.model.fit_stem(&self.train, &self.config.augment)?;
         }
         let monitor = Monitor::new(
             Arc::clone(&self.train),
@@ -264,7 +266,10 @@ impl Pretraining {
         let entries = [
             ("architecture", self.config.encoder.name.clone()),
             ("width", self.config.encoder.width.to_string()),
-            ("stem", "3x3, stride 1, padding 1, no pooling".into()),
+            (
+                "encoder",
+                toml::to_string(&self.config.encoder).expect("an encoder is plain values"),
+            ),
             ("method", self.config.method.clone()),
             ("data", self.train.name().to_owned()),
         ];

@@ -6,7 +6,8 @@ use clap::Args;
 use covary_loss::TERMS;
 use covary_loss::method;
 use covary_score::METRICS;
-use covary_train::config::RECIPES;
+use covary_train::config::{EncoderConfig, RECIPES};
+use covary_train::{ENCODERS, Encoder};
 
 use crate::output::line;
 
@@ -49,15 +50,9 @@ impl List {
                 .iter()
                 .map(|archive| (archive.name, archive.file.to_owned())),
         );
-        let encoders = [
-            ("resnet18", "ResNet-18, 3x3 stem, any width"),
-            ("resnet34", "ResNet-34, 3x3 stem, any width"),
-        ];
         section(
-            "encoders (encoder.name = ...)",
-            encoders
-                .map(|(name, about)| (name, about.to_owned()))
-                .into_iter(),
+            "encoders (encoder.name = ...), millions of multiply-adds of one forward pass at 32 and 16 pixels",
+            ENCODERS.iter().map(|encoder| (encoder.name, cost(encoder))),
         );
         section(
             "augmentations (augment.view_a.NAME, augment.view_b.NAME)",
@@ -79,6 +74,21 @@ impl List {
         );
         ExitCode::SUCCESS
     }
+}
+
+/// What an encoder is, and what it costs at three widths.
+fn cost(encoder: &Encoder) -> String {
+    let of_width = |width: usize| {
+        let config = EncoderConfig::named(encoder.name, width);
+        let millions = |side| Some(config.multiply_adds([side; 2]).ok()? as f64 / 1e6);
+        Some(format!(
+            "width {width}: {:.1} and {:.1}",
+            millions(32)?,
+            millions(16)?
+        ))
+    };
+    let costs: Vec<_> = [16, 32, 64].into_iter().filter_map(of_width).collect();
+    format!("{}; {}", encoder.about, costs.join(", "))
 }
 
 fn section<'a>(title: &str, entries: impl Iterator<Item = (&'a str, String)>) {

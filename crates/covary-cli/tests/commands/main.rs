@@ -432,6 +432,7 @@ fn list_and_preview_show_what_there_is() {
         "vicreg@paper",
         "off-diagonal",
         "resnet34",
+        "vgg6",
         "solarise",
         "rankme",
         "parquet",

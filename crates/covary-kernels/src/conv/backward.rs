@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::gradient::{Back, Incoming, lay_out};
+use super::gradient::{Back, Incoming, lay_out, lay_out_plain};
 use super::layer::{ConvLayer, SCRATCH, Scratch};
 use super::operand::Operand;
 use super::outer::outer;
+use super::pool::unpool_images;
 use super::winograd;
 use crate::Isa;
 use crate::buffer::{Buffer, sized};
@@ -21,6 +22,8 @@ pub(crate) struct Branch<'a, T, O> {
     pub(crate) layer: &'a ConvLayer<T, O>,
     pub(crate) gradient: &'a [T],
     pub(crate) y: &'a [T],
+    /// Winners of the layer's max-pool; empty where there is none.
+    pub(crate) winners: &'a [u8],
     pub(crate) back: Back<'a>,
     pub(crate) sums: &'a mut Buffer<f32>,
 }
@@ -63,13 +66,14 @@ pub(crate) fn backward<T: Element, O: Operand>(
     for branch in branches {
         let len = branch.layer.sums_len();
         let sums = branch.sums.room(chunks * len);
-        let output = branch.layer.out_map().len();
+        let output = branch.layer.stored_map().len();
         for (job, sums) in jobs.iter_mut().zip(sums.chunks_exact_mut(len)) {
             let span = job.range.start * output..job.range.end * output;
             job.parts.push(Part {
                 layer: branch.layer,
                 gradient: &branch.gradient[span.clone()],
-                y: &branch.y[span],
+                y: &branch.y[span.clone()],
+                winners: branch.winners.get(span).unwrap_or_default(),
                 back: branch.back,
                 sums,
             });
@@ -89,6 +93,7 @@ struct Part<'a, T, O> {
     layer: &'a ConvLayer<T, O>,
     gradient: &'a [T],
     y: &'a [T],
+    winners: &'a [u8],
     back: Back<'a>,
     sums: &'a mut [f32],
 }
@@ -128,6 +133,7 @@ impl<T: Element, O: Operand> Job<'_, T, O> {
                     wanted,
                     &mut scratch.gradient_pairs,
                     &mut scratch.frames,
+                    &mut scratch.pooled,
                 );
                 part.weight_gradient(isa, pairs, gradient_pairs, start > 0);
                 if wanted {
@@ -170,8 +176,9 @@ impl<T: Element, O: Operand> Part<'_, T, O> {
         wanted: bool,
         pairs: &'s mut Vec<u32>,
         frames: &'s mut Vec<u32>,
+        unpooled: &mut Vec<f32>,
     ) -> (&'s [u32], &'s [u32]) {
-        let output = self.layer.out_map();
+        let (output, stored) = (self.layer.out_map(), self.layer.stored_map());
         let pairs = sized(pairs, images.len().div_ceil(O::PER_WORD) * output.len());
         let frame = if wanted {
             output.frame_len() / O::PER_WORD
@@ -182,13 +189,20 @@ impl<T: Element, O: Operand> Part<'_, T, O> {
         for (index, pair) in pairs.chunks_exact_mut(output.len()).enumerate() {
             let first = index * O::PER_WORD;
             let last = (first + O::PER_WORD).min(images.len());
-            let span = (images.start + first) * output.len()..(images.start + last) * output.len();
+            let span = (images.start + first) * stored.len()..(images.start + last) * stored.len();
             let incoming = Incoming {
                 gradient: &self.gradient[span.clone()],
-                y: &self.y[span],
+                y: &self.y[span.clone()],
             };
             let frames = &mut frames[first * frame..last * frame];
-            lay_out::<T, O>(isa, output, incoming, self.back, pair, frames);
+            if self.layer.has_pool() {
+                let winners = &self.winners[span];
+                let unpooled = sized(unpooled, (last - first) * output.len());
+                unpool_images::<T>(isa, output, incoming, self.back, winners, unpooled);
+                lay_out_plain::<O>(isa, output, unpooled, pair, frames);
+            } else {
+                lay_out::<T, O>(isa, output, incoming, self.back, pair, frames);
+            }
         }
         (pairs, frames)
     }

@@ -225,7 +225,7 @@ fn products<T: Element, O: Operand>(
     let x_stored = pad::<T>(&x, geometry.c_in);
     let mut y = vec![T::default(); images * conv.out_map().len()];
     let mut moments = vec![0.0; images * 2 * padded(geometry.c_out)];
-    conv.forward(isa, &x_stored, None, &mut y, &mut moments);
+    conv.forward(isa, &x_stored, None, &mut y, &mut [], &mut moments);
     check(
         "y",
         &unpad(&y, geometry.c_out),
@@ -253,6 +253,7 @@ fn products<T: Element, O: Operand>(
         layer: &conv,
         gradient: &dy_stored,
         y: &y,
+        winners: &[],
         back,
         sums: &mut sums,
     };
@@ -380,7 +381,7 @@ fn same_bits(case: &Case) {
             conv.pack(isa, &numbers(3, geometry.weight_len()), true);
             let mut y = vec![bf16::ZERO; dy.len()];
             let mut moments = vec![0.0; case.images * 2 * padded(geometry.c_out)];
-            conv.forward(isa, &x, None, &mut y, &mut moments);
+            conv.forward(isa, &x, None, &mut y, &mut [], &mut moments);
             let channels = padded(geometry.c_out);
             let (zeros, ones) = (vec![0.0; channels], vec![1.0; channels]);
             let back = Back {
@@ -396,6 +397,7 @@ fn same_bits(case: &Case) {
                 layer: &conv,
                 gradient: &dy,
                 y: &y,
+                winners: &[],
                 back,
                 sums: &mut sums,
             };

@@ -5,6 +5,7 @@
 //! channels.
 
 use super::operand::{Operand, stored};
+use crate::Isa;
 use crate::dispatch::elementwise;
 use crate::element::{Element, LANES, Lanes, Rounding, block_done, blocks, lanes, widen};
 use crate::frame::{Map, clear_border};
@@ -33,6 +34,28 @@ elementwise! {
     /// - frames: `[images, height + 2, width + 2, padded channels / PER_WORD]` words, or none where no input gradient is wanted
     fn lay_out<T: Element, O: Operand>(map: Map, incoming: Incoming<'_, T>, back: Back<'_>, pair: &mut [u32], frames: &mut [u32])
         = rounding lay_out_body::<T, O>;
+}
+
+/// Lays out the gradient of one or two images that went through their BatchNorm before.
+pub(super) fn lay_out_plain<O: Operand>(
+    isa: Isa,
+    map: Map,
+    gradient: &[f32],
+    pair: &mut [u32],
+    frames: &mut [u32],
+) {
+    let (zeros, ones) = (vec![0.0; map.channels], vec![1.0; map.channels]);
+    let unchanged = Back {
+        mean: &zeros,
+        factor: &ones,
+        offset: &zeros,
+        slope: &zeros,
+    };
+    let incoming = Incoming {
+        gradient,
+        y: gradient,
+    };
+    lay_out::<f32, O>(isa, map, incoming, unchanged, pair, frames);
 }
 
 #[inline(always)]
@@ -105,7 +128,7 @@ fn put_frame<O: Operand>(rounding: Rounding, dy: &Lanes, at: usize, row: &mut [u
 }
 
 /// One block of the channels.
-struct Channels<'a> {
+pub(super) struct Channels<'a> {
     /// Which, of how many.
     block: usize,
     count: usize,
@@ -117,7 +140,7 @@ struct Channels<'a> {
 
 impl<'a> Channels<'a> {
     #[inline(always)]
-    fn new(back: Back<'a>, block: usize) -> Self {
+    pub(super) fn new(back: Back<'a>, block: usize) -> Self {
         Self {
             block,
             count: back.mean.len() / LANES,
@@ -130,14 +153,14 @@ impl<'a> Channels<'a> {
 
     /// The block of a pixel in its row.
     #[inline(always)]
-    fn at(&self, column: usize) -> usize {
+    pub(super) fn at(&self, column: usize) -> usize {
         column * self.count + self.block
     }
 }
 
 impl<T: Element> Incoming<'_, T> {
     #[inline(always)]
-    fn part(&self, start: usize, len: usize) -> Self {
+    pub(super) fn part(&self, start: usize, len: usize) -> Self {
         Self {
             gradient: &self.gradient[start..][..len],
             y: &self.y[start..][..len],
@@ -146,7 +169,7 @@ impl<T: Element> Incoming<'_, T> {
 
     /// The gradient of a pixel of a row.
     #[inline(always)]
-    fn block(&self, column: usize, channels: &Channels<'_>) -> Lanes {
+    pub(super) fn block(&self, column: usize, channels: &Channels<'_>) -> Lanes {
         let at = channels.at(column);
         let (g, y) = (
             widen(&blocks(self.gradient)[at]),

@@ -1,5 +1,5 @@
-//! A convolution over a batch with what surrounds it: BatchNorm and ReLU of its input while images are loaded, statistics of its output
-//! while it is stored.
+//! A convolution over a batch with what surrounds it: BatchNorm and ReLU of its input while images are loaded, a max-pool and the
+//! statistics of its output while it is stored.
 //!
 //! Images go through in groups that fit a core's cache; groups are dealt to threads.
 
@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::geometry::ConvGeometry;
 use super::operand::Operand;
 use super::panel::Direction;
+use super::pool::{max_pool, pooled};
 use super::product::Product;
 use super::winograd;
 use crate::Isa;
@@ -35,6 +36,7 @@ pub(crate) struct ConvLayer<T, O> {
     pub(super) geometry: ConvGeometry,
     forward: Product<O>,
     pub(super) backward: Product<O>,
+    pool: bool,
     stored: PhantomData<T>,
 }
 
@@ -45,6 +47,7 @@ pub(super) struct Scratch {
     pub(super) pairs: Vec<u32>,
     pub(super) gradient_pairs: Vec<u32>,
     pub(super) output: Vec<f32>,
+    pub(super) pooled: Vec<f32>,
 }
 
 thread_local! {
@@ -57,7 +60,20 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
             geometry,
             forward: Product::new(geometry, Direction::Forward),
             backward: Product::new(geometry, Direction::InputGradient),
+            pool: false,
             stored: PhantomData,
+        }
+    }
+
+    /// A convolution whose output goes through a max-pool of 2x2 pixels before it is stored; its map has at least two rows and columns.
+    pub(crate) fn with_pool(geometry: ConvGeometry) -> Self {
+        assert!(
+            geometry.out_height().min(geometry.out_width()) >= 2,
+            "a max-pool needs a map of at least 2x2 pixels"
+        );
+        Self {
+            pool: true,
+            ..Self::new(geometry)
         }
     }
 
@@ -79,6 +95,19 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
 
     pub(crate) fn out_map(&self) -> Map {
         Map::of_output(&self.geometry)
+    }
+
+    /// The map that is stored: the output's, behind the max-pool where there is one.
+    pub(crate) fn stored_map(&self) -> Map {
+        if self.pool {
+            pooled(self.out_map())
+        } else {
+            self.out_map()
+        }
+    }
+
+    pub(crate) fn has_pool(&self) -> bool {
+        self.pool
     }
 
     /// Images that go through together; even, so that bf16 pairs do not cross groups.
@@ -119,11 +148,12 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
         points * padded(self.geometry.c_in) * padded(self.geometry.c_out)
     }
 
-    /// `y = conv(x)` or `conv(relu(affine(x)))`, with the moments of each image of y.
+    /// `y = conv(x)` or `conv(relu(affine(x)))`, behind the max-pool where there is one, with the moments of each image of y.
     ///
     /// # Shapes
     /// - x: `[images, height, width, padded c_in]`
-    /// - y: `[images, out_height, out_width, padded c_out]`
+    /// - y: `[images, rows, columns, padded c_out]` of the stored map
+    /// - winners: as y, of a layer with a max-pool; else empty
     /// - moments: `[images, 2, padded c_out]`
     pub(crate) fn forward(
         &self,
@@ -131,14 +161,21 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
         x: &[T],
         affine: Option<Affine<'_>>,
         y: &mut [T],
+        winners: &mut [u8],
         moments: &mut [f32],
     ) {
-        let (input, output, group) = (self.in_map(), self.out_map(), self.group());
+        let (input, stored, group) = (self.in_map(), self.stored_map(), self.group());
+        // A layer without a max-pool has an empty part for each group.
+        let mut winners = winners.chunks_mut(group * stored.len());
+        let groups: Vec<_> = y
+            .chunks_mut(group * stored.len())
+            .map(|y| (y, winners.next().unwrap_or_default()))
+            .collect();
         let groups = x
             .par_chunks(group * input.len())
-            .zip(y.par_chunks_mut(group * output.len()))
-            .zip(moments.par_chunks_mut(group * 2 * output.channels));
-        groups.for_each(|((x, y), moments)| {
+            .zip(groups)
+            .zip(moments.par_chunks_mut(group * 2 * stored.channels));
+        groups.for_each(|((x, (y, winners)), moments)| {
             SCRATCH.with_borrow_mut(|scratch| {
                 let images = x.len() / input.len();
                 let frame = input.frame_len() / O::PER_WORD;
@@ -149,17 +186,37 @@ impl<T: Element, O: Operand> ConvLayer<T, O> {
                 {
                     load_frame::<T, O>(isa, input, x, affine, frame);
                 }
-                let out = sized(&mut scratch.output, images * output.len());
+                let out = sized(&mut scratch.output, images * self.out_map().len());
                 self.products(isa, frames, out);
-                let images = out
-                    .chunks_exact(output.len())
-                    .zip(y.chunks_exact_mut(output.len()));
-                for ((out, y), moments) in images.zip(moments.chunks_exact_mut(2 * output.channels))
-                {
-                    passes::finish_output::<T>(isa, output.channels, out, y, moments);
-                }
+                let pooled = &mut scratch.pooled;
+                self.store(isa, out, y, winners, moments, pooled);
             });
         });
+    }
+
+    /// Stores the output of some images, behind the max-pool where there is one, and takes its moments.
+    fn store(
+        &self,
+        isa: Isa,
+        output: &[f32],
+        y: &mut [T],
+        winners: &mut [u8],
+        moments: &mut [f32],
+        pooled: &mut Vec<f32>,
+    ) {
+        let (map, stored) = (self.out_map(), self.stored_map());
+        let mut winners = winners.chunks_exact_mut(stored.len());
+        let images = output
+            .chunks_exact(map.len())
+            .zip(y.chunks_exact_mut(stored.len()));
+        for ((mut out, y), moments) in images.zip(moments.chunks_exact_mut(2 * stored.channels)) {
+            if let Some(winners) = winners.next() {
+                let pooled = sized(pooled, stored.len());
+                max_pool(isa, map, out, pooled, winners);
+                out = pooled;
+            }
+            passes::finish_output::<T>(isa, stored.channels, out, y, moments);
+        }
     }
 
     /// The convolution of images in frames, in f32.

@@ -8,6 +8,7 @@
 //! | [`tile`], [`outer`] | register tiles: products with weights, weight gradients |
 //! | [`product`] | products with weights over the frames of some images |
 //! | [`winograd`] | those of 3x3 taps and stride 1 with fewer multiplications |
+//! | [`pool`] | max-pool of 2x2 pixels, and back |
 //! | [`layer`], [`backward`] | a batch through one convolution, and back |
 //! | [`reference`] | plain loops in f64: the specification |
 
@@ -21,6 +22,7 @@ pub(crate) mod operand;
 mod outer;
 mod outer_tile;
 mod panel;
+pub(crate) mod pool;
 mod product;
 pub mod reference;
 mod tile;

@@ -6,14 +6,15 @@ use covary_kernels::{
 };
 
 use super::{LayerPlan, MlpConfig};
+use crate::engine::{Engine, Pass, Values};
 
-/// A head, with what its last forward pass left for the backward pass.
+/// A head, with what the last forward pass of each group left for the backward pass.
 #[derive(Debug)]
 pub(crate) struct MlpKernels {
     isa: Isa,
     layers: Vec<Layer>,
-    input: Vec<f32>,
-    views: usize,
+    groups: Vec<Tape>,
+    untracked: Tape,
     gradient: Vec<f32>,
     next_gradient: Vec<f32>,
     scratch: LinearScratch,
@@ -23,6 +24,18 @@ pub(crate) struct MlpKernels {
 struct Layer {
     plan: LayerPlan,
     linear: Linear,
+}
+
+/// What a forward pass of some views left.
+#[derive(Debug, Default)]
+struct Tape {
+    input: Vec<f32>,
+    views: usize,
+    layers: Vec<LayerTape>,
+}
+
+#[derive(Debug, Default)]
+struct LayerTape {
     /// Output of the linear layer, `[views * n, outputs]`.
     y: Vec<f32>,
     /// Output behind normalisation and ReLU.
@@ -62,63 +75,26 @@ impl LayerPlan {
 
 /// Where BatchNorm takes its statistics from.
 enum Source<'a> {
-    Batch(Option<&'a mut [f32]>),
+    Batch(&'a mut [f32]),
     Running(&'a [f32]),
 }
 
 impl MlpKernels {
     /// Products multiply numbers of `precision`; everything else is f32.
     pub(crate) fn new(config: &MlpConfig, isa: Isa, precision: Precision) -> Self {
-        let layer = |plan: LayerPlan| {
-            let linear = Linear::new(plan.inputs, plan.outputs, isa, precision);
-            Layer {
-                plan,
-                linear,
-                y: Vec::new(),
-                out: Vec::new(),
-                statistics: Vec::new(),
-                row_statistics: Vec::new(),
-            }
+        let layer = |plan: LayerPlan| Layer {
+            linear: Linear::new(plan.inputs, plan.outputs, isa, precision),
+            plan,
         };
         Self {
             isa,
             layers: config.plan().into_iter().map(layer).collect(),
-            input: Vec::new(),
-            views: 1,
+            groups: Vec::new(),
+            untracked: Tape::default(),
             gradient: Vec::new(),
             next_gradient: Vec::new(),
             scratch: LinearScratch::default(),
         }
-    }
-
-    /// Says that the parameters changed.
-    pub(crate) fn invalidate(&mut self) {
-        self.layers
-            .iter_mut()
-            .for_each(|layer| layer.linear.invalidate());
-    }
-
-    /// Training mode; moves the running statistics where given.
-    pub(crate) fn forward(
-        &mut self,
-        parameters: &[f32],
-        statistics: Option<&mut [f32]>,
-        input: &[f32],
-        views: usize,
-        out: &mut [f32],
-    ) {
-        self.pass(parameters, Source::Batch(statistics), input, views, out);
-    }
-
-    /// Eval mode.
-    pub(crate) fn infer(
-        &mut self,
-        parameters: &[f32],
-        statistics: &[f32],
-        input: &[f32],
-        out: &mut [f32],
-    ) {
-        self.pass(parameters, Source::Running(statistics), input, 1, out);
     }
 
     fn pass(
@@ -127,48 +103,54 @@ impl MlpKernels {
         mut source: Source<'_>,
         input: &[f32],
         views: usize,
+        tape: &mut Tape,
         out: &mut [f32],
     ) {
-        self.input.clear();
-        self.input.extend_from_slice(input);
-        self.views = views;
+        tape.input.clear();
+        tape.input.extend_from_slice(input);
+        tape.views = views;
+        tape.layers
+            .resize_with(self.layers.len(), LayerTape::default);
         let (mut start, mut seen) = (0, 0);
-        for index in 0..self.layers.len() {
-            let (before, rest) = self.layers.split_at_mut(index);
-            let x = before.last().map_or(&self.input, |layer| layer.result());
-            let layer = &mut rest[0];
+        let mut x = &tape.input;
+        for (layer, tape) in self.layers.iter_mut().zip(&mut tape.layers) {
             let spans = layer.plan.spans(start);
             start = spans.beta.end;
-            layer
-                .y
-                .resize(x.len() / layer.plan.inputs * layer.plan.outputs, 0.0);
+            let len = x.len() / layer.plan.inputs * layer.plan.outputs;
+            tape.y.resize(len, 0.0);
             layer.linear.forward(
                 x,
                 &parameters[spans.weight.clone()],
-                &mut layer.y,
+                &mut tape.y,
                 &mut self.scratch,
             );
             if layer.plan.bias {
-                add_bias(&parameters[spans.bias.clone()], &mut layer.y);
+                add_bias(&parameters[spans.bias.clone()], &mut tape.y);
             }
-            layer.normalise(self.isa, parameters, &spans, &mut source, &mut seen, views);
+            let plan = &layer.plan;
+            plan.normalise(
+                self.isa,
+                parameters,
+                &spans,
+                &mut source,
+                &mut seen,
+                views,
+                tape,
+            );
+            x = plan.result(tape);
         }
-        out.copy_from_slice(self.layers.last().expect("a head has a layer").result());
+        out.copy_from_slice(x);
     }
 
-    /// Output of the last linear layer.
-    pub(crate) fn before_output_norm(&self) -> &[f32] {
-        &self.layers.last().expect("a head has a layer").y
-    }
-
-    /// Gradient of the input; those of the parameters are added to `gradients`, where given.
-    pub(crate) fn backward(
+    /// Gradient of a group's input; those of the parameters are added to `gradients`, where given.
+    fn gradients(
         &mut self,
         parameters: &[f32],
+        group: usize,
         output_gradient: &[f32],
-        input_gradient: &mut [f32],
         mut gradients: Option<&mut [f32]>,
-    ) {
+    ) -> Vec<f32> {
+        let tape = &self.groups[group];
         let starts: Vec<usize> = self
             .layers
             .iter()
@@ -182,14 +164,18 @@ impl MlpKernels {
         self.gradient.extend_from_slice(output_gradient);
         for index in (0..self.layers.len()).rev() {
             let (before, rest) = self.layers.split_at_mut(index);
-            let x = before.last().map_or(&self.input, |layer| layer.result());
+            let x = match before.last() {
+                Some(layer) => layer.plan.result(&tape.layers[index - 1]),
+                None => &tape.input,
+            };
             let layer = &mut rest[0];
             let spans = layer.plan.spans(starts[index]);
-            layer.norm_gradient(
+            layer.plan.norm_gradient(
                 self.isa,
                 parameters,
                 &spans,
-                self.views,
+                tape.views,
+                &tape.layers[index],
                 gradients.as_deref_mut(),
                 &mut self.gradient,
             );
@@ -213,76 +199,135 @@ impl MlpKernels {
             );
             std::mem::swap(&mut self.gradient, &mut self.next_gradient);
         }
-        input_gradient.copy_from_slice(&self.gradient);
+        self.gradient.clone()
     }
 }
 
-impl Layer {
-    fn result(&self) -> &Vec<f32> {
-        if self.plan.norm.is_some() || self.plan.relu {
-            &self.out
+impl Engine for MlpKernels {
+    fn forward(&mut self, values: Values<'_, &mut [f32]>, pass: Pass<'_>, out: &mut [f32]) {
+        if self.groups.len() <= pass.group {
+            self.groups.resize_with(pass.group + 1, Tape::default);
+        }
+        let Values {
+            parameters,
+            statistics,
+        } = values;
+        let source = Source::Batch(statistics);
+        // The tape is taken out so that the pass may borrow the rest.
+        if pass.keep_tape {
+            let mut tape = std::mem::take(&mut self.groups[pass.group]);
+            self.pass(parameters, source, pass.input, pass.views, &mut tape, out);
+            self.groups[pass.group] = tape;
         } else {
-            &self.y
+            let mut tape = std::mem::take(&mut self.untracked);
+            self.pass(parameters, source, pass.input, pass.views, &mut tape, out);
+            self.untracked = tape;
         }
     }
 
-    fn norm(&self) -> DenseNorm {
+    fn backward(
+        &mut self,
+        values: Values<'_, &[f32]>,
+        group: usize,
+        output_gradient: &[f32],
+        gradients: &mut [f32],
+    ) -> Vec<f32> {
+        self.gradients(values.parameters, group, output_gradient, Some(gradients))
+    }
+
+    fn infer(&mut self, values: Values<'_, &[f32]>, input: &[f32], out: &mut [f32]) {
+        let mut tape = std::mem::take(&mut self.untracked);
+        let source = Source::Running(values.statistics);
+        self.pass(values.parameters, source, input, 1, &mut tape, out);
+        self.untracked = tape;
+    }
+
+    fn invalidate(&mut self) {
+        let layers = self.layers.iter_mut();
+        layers.for_each(|layer| layer.linear.invalidate());
+    }
+
+    fn input_gradient(
+        &mut self,
+        parameters: &[f32],
+        group: usize,
+        output_gradient: &[f32],
+    ) -> Option<Vec<f32>> {
+        Some(self.gradients(parameters, group, output_gradient, None))
+    }
+
+    fn before_output_norm(&self, group: usize) -> Option<&[f32]> {
+        let last = self.groups.get(group)?.layers.last()?;
+        Some(&last.y)
+    }
+}
+
+impl LayerPlan {
+    /// The layer's output among what it left.
+    fn result<'a>(&self, tape: &'a LayerTape) -> &'a Vec<f32> {
+        if self.norm.is_some() || self.relu {
+            &tape.out
+        } else {
+            &tape.y
+        }
+    }
+
+    fn batch_norm(&self) -> DenseNorm {
         DenseNorm {
-            width: self.plan.outputs,
-            relu: self.plan.relu,
+            width: self.outputs,
+            relu: self.relu,
         }
     }
 
     fn layer_norm(&self) -> LayerNorm {
         LayerNorm {
-            width: self.plan.outputs,
-            relu: self.plan.relu,
+            width: self.outputs,
+            relu: self.relu,
         }
     }
 
     fn normalise(
-        &mut self,
+        &self,
         isa: Isa,
         parameters: &[f32],
         spans: &Spans,
         source: &mut Source<'_>,
         seen: &mut usize,
         views: usize,
+        tape: &mut LayerTape,
     ) {
-        let width = self.plan.outputs;
-        let Some(plan) = self.plan.norm else {
-            if self.plan.relu {
-                self.out.clear();
-                self.out.extend(self.y.iter().map(|y| y.max(0.0)));
+        let width = self.outputs;
+        let Some(plan) = self.norm else {
+            if self.relu {
+                tape.out.clear();
+                tape.out.extend(tape.y.iter().map(|y| y.max(0.0)));
             }
             return;
         };
-        let norm = self.norm();
+        let norm = self.batch_norm();
         let affine = plan.affine.then(|| {
             (
                 &parameters[spans.gamma.clone()],
                 &parameters[spans.beta.clone()],
             )
         });
-        self.out.resize(self.y.len(), 0.0);
+        tape.out.resize(tape.y.len(), 0.0);
         if plan.of_rows {
-            let (norm, statistics) = (self.layer_norm(), &mut self.row_statistics);
-            norm.forward(isa, &self.y, affine, statistics, &mut self.out);
+            let (norm, statistics) = (self.layer_norm(), &mut tape.row_statistics);
+            norm.forward(isa, &tape.y, affine, statistics, &mut tape.out);
             return;
         }
-        self.statistics.clear();
-        let part = self.y.len() / views;
-        for (y, out) in self
+        tape.statistics.clear();
+        let part = tape.y.len() / views;
+        for (y, out) in tape
             .y
             .chunks_exact(part)
-            .zip(self.out.chunks_exact_mut(part))
+            .zip(tape.out.chunks_exact_mut(part))
         {
             let statistics = match source {
                 Source::Batch(running) => {
-                    let running = running
-                        .as_deref_mut()
-                        .map(|running| running[*seen..*seen + 2 * width].split_at_mut(width));
-                    norm.batch_statistics(isa, y, running)
+                    let running = running[*seen..*seen + 2 * width].split_at_mut(width);
+                    norm.batch_statistics(isa, y, Some(running))
                 }
                 Source::Running(running) => {
                     let (mean, variance) = running[*seen..*seen + 2 * width].split_at(width);
@@ -290,7 +335,7 @@ impl Layer {
                 }
             };
             norm.forward(isa, y, &statistics, affine, out);
-            self.statistics.push(statistics);
+            tape.statistics.push(statistics);
         }
         *seen += 2 * width;
     }
@@ -302,14 +347,15 @@ impl Layer {
         parameters: &[f32],
         spans: &Spans,
         views: usize,
+        tape: &LayerTape,
         gradients: Option<&mut [f32]>,
         gradient: &mut [f32],
     ) {
-        let Some(plan) = self.plan.norm else {
-            if self.plan.relu {
+        let Some(plan) = self.norm else {
+            if self.relu {
                 gradient
                     .iter_mut()
-                    .zip(&self.out)
+                    .zip(&tape.out)
                     .for_each(|(g, out)| *g = if *out > 0.0 { *g } else { 0.0 });
             }
             return;
@@ -319,20 +365,20 @@ impl Layer {
             .filter(|_| plan.affine)
             .map(|all| all[spans.gamma.start..spans.beta.end].split_at_mut(spans.gamma.len()));
         if plan.of_rows {
-            let (norm, rows) = (self.layer_norm(), &self.row_statistics);
-            norm.backward(isa, &self.y, &self.out, rows, gamma, affine, gradient);
+            let (norm, rows) = (self.layer_norm(), &tape.row_statistics);
+            norm.backward(isa, &tape.y, &tape.out, rows, gamma, affine, gradient);
             return;
         }
         let part = gradient.len() / views;
         let views = gradient
             .chunks_exact_mut(part)
-            .zip(self.y.chunks_exact(part))
-            .zip(self.out.chunks_exact(part));
-        for (((gradient, y), out), statistics) in views.zip(&self.statistics) {
+            .zip(tape.y.chunks_exact(part))
+            .zip(tape.out.chunks_exact(part));
+        for (((gradient, y), out), statistics) in views.zip(&tape.statistics) {
             let affine = affine
                 .as_mut()
                 .map(|(gamma, beta)| (&mut **gamma, &mut **beta));
-            self.norm()
+            self.batch_norm()
                 .backward(isa, y, out, statistics, gamma, affine, gradient);
         }
     }

@@ -1,7 +1,7 @@
 //! The two engines, kernels and Burn's operations, share nothing but parameters: where they agree, neither is wrong alone.
 
 use burn::tensor::Device;
-use covary_nn::{EngineConfig, MlpConfig, Network, Norm, ResNetConfig};
+use covary_nn::{EncoderConfig, EngineConfig, MlpConfig, Network, Norm};
 
 use crate::{engine, largest_difference, numbers, small_encoder};
 
@@ -17,11 +17,11 @@ pub(crate) fn on_every_device() -> Vec<EngineConfig> {
     devices.map(EngineConfig::Burn).into()
 }
 
-fn burn() -> EngineConfig {
+pub(crate) fn burn() -> EngineConfig {
     EngineConfig::Burn(Device::flex())
 }
 
-fn agree(what: &str, make: &dyn Fn(&EngineConfig) -> Network, input: &[f32]) {
+pub(crate) fn agree(what: &str, make: &dyn Fn(&EngineConfig) -> Network, input: &[f32]) {
     let initialised = |engine: &EngineConfig| {
         let mut network = make(engine);
         network.initialise(4, "network");
@@ -94,10 +94,10 @@ fn heads_of_every_kind_agree_on_both_engines() {
 #[test]
 fn encoders_of_odd_sizes_agree_on_both_engines() {
     for (name, width, rows, columns) in [("resnet18", 3, 9, 13), ("resnet34", 2, 16, 8)] {
-        let config = ResNetConfig::named(name, width, rows, columns).unwrap();
+        let config = EncoderConfig::named(name, width);
         agree(
             name,
-            &|engine| Network::resnet(&config, engine).unwrap(),
+            &|engine| Network::encoder(&config, [rows, columns], engine).unwrap(),
             &numbers(8, 2 * 12 * rows * columns * 3),
         );
     }
@@ -152,8 +152,8 @@ fn thread_counts_do_not_change_a_bit_on_flex() {
             .build()
             .unwrap();
         pool.install(|| {
-            let config = ResNetConfig::named("resnet18", 8, 16, 16).unwrap();
-            let mut network = Network::resnet(&config, &burn()).unwrap();
+            let config = EncoderConfig::named("resnet18", 8);
+            let mut network = Network::encoder(&config, [16, 16], &burn()).unwrap();
             network.initialise(2, "encoder");
             let out = network.forward(&numbers(1, 2 * 48 * 768), 2);
             network.backward(&numbers(2, out.len()));

@@ -1,13 +1,14 @@
 //! Networks against float64 references made with PyTorch, against naive arithmetic, and against their own files.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod encoders;
 mod engines;
 
 use std::collections::HashMap;
 
 use burn::tensor::Device;
 use covary_kernels::{Isa, Precision};
-use covary_nn::{EngineConfig, MlpConfig, Network, NnError, Norm, ResNetConfig};
+use covary_nn::{EncoderConfig, EngineConfig, MlpConfig, Network, NnError, Norm};
 use safetensors::{Dtype, SafeTensors};
 
 struct Golden(Vec<u8>);
@@ -51,8 +52,8 @@ fn to_nhwc(nchw: &[f32]) -> Vec<f32> {
 }
 
 fn golden_encoder(golden: &Golden, engine: &EngineConfig) -> Network {
-    let config = ResNetConfig::named("resnet18", 8, 32, 32).unwrap();
-    let mut network = Network::resnet(&config, engine).unwrap();
+    let (config, size) = (EncoderConfig::named("resnet18", 8), [32, 32]);
+    let mut network = Network::encoder(&config, size, engine).unwrap();
     let fill = |layout: &covary_nn::Layout, values: &mut [f32]| {
         for entry in layout.entries() {
             values[entry.range()].copy_from_slice(&golden.get(&format!("state.{}", entry.name)));
@@ -197,8 +198,8 @@ fn head(output_norm: Norm, engine: &EngineConfig) -> Network {
 }
 
 fn small_encoder(engine: &EngineConfig) -> Network {
-    let config = ResNetConfig::named("resnet18", 4, 9, 12).unwrap();
-    let mut network = Network::resnet(&config, engine).unwrap();
+    let (config, size) = (EncoderConfig::named("resnet18", 4), [9, 12]);
+    let mut network = Network::encoder(&config, size, engine).unwrap();
     network.initialise(1, "encoder");
     network
 }
@@ -327,10 +328,10 @@ fn thread_counts_do_not_change_a_bit() {
                 .build()
                 .unwrap()
                 .install(|| {
-                    let config = ResNetConfig::named("resnet18", 5, 16, 16).unwrap();
+                    let (config, size) = (EncoderConfig::named("resnet18", 5), [16, 16]);
                     let isa = Isa::choose(None).unwrap();
                     let mut network =
-                        Network::resnet(&config, &EngineConfig::Kernels { isa, precision })
+                        Network::encoder(&config, size, &EngineConfig::Kernels { isa, precision })
                             .unwrap();
                     network.initialise(2, "encoder");
                     let out = network.forward(&numbers(1, 2 * 21 * 768), 2);
@@ -434,8 +435,8 @@ fn heads_are_the_same_bits_for_any_number_of_threads() {
 
 #[test]
 fn reestimated_statistics_of_one_batch_make_eval_equal_training() {
-    let config = ResNetConfig::named("resnet18", 4, 8, 8).unwrap();
-    let mut network = Network::resnet(&config, &engine()).unwrap();
+    let (config, size) = (EncoderConfig::named("resnet18", 4), [8, 8]);
+    let mut network = Network::encoder(&config, size, &engine()).unwrap();
     network.initialise(2, "encoder");
     let batch = numbers(1, 64 * 192);
     network.reestimate_statistics([batch.as_slice()].into_iter());
@@ -447,8 +448,8 @@ fn reestimated_statistics_of_one_batch_make_eval_equal_training() {
 #[test]
 fn equal_networks_give_equal_files() {
     let folder = tempfile::tempdir().unwrap();
-    let config = ResNetConfig::named("resnet18", 4, 32, 32).unwrap();
-    let mut network = Network::resnet(&config, &engine()).unwrap();
+    let (config, size) = (EncoderConfig::named("resnet18", 4), [32, 32]);
+    let mut network = Network::encoder(&config, size, &engine()).unwrap();
     network.initialise(2, "encoder");
     let file = |name: &str| {
         // Each map has an order of its own.
@@ -467,29 +468,36 @@ fn equal_networks_give_equal_files() {
 fn a_network_reads_back_its_own_file_and_names_what_does_not_fit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("encoder.safetensors");
-    let config = ResNetConfig::named("resnet18", 4, 32, 32).unwrap();
-    let mut network = Network::resnet(&config, &engine()).unwrap();
+    let (config, size) = (EncoderConfig::named("resnet18", 4), [32, 32]);
+    let mut network = Network::encoder(&config, size, &engine()).unwrap();
     network.initialise(2, "encoder");
     network.save(&path, HashMap::new()).unwrap();
-    let mut other = Network::resnet(&config, &engine()).unwrap();
+    let mut other = Network::encoder(&config, size, &engine()).unwrap();
     other.load(&path).unwrap();
     assert_eq!(other.parameters(), network.parameters());
-    let mut wider = Network::resnet(
-        &ResNetConfig::named("resnet18", 5, 32, 32).unwrap(),
-        &engine(),
-    )
-    .unwrap();
+    let wide = EncoderConfig::named("resnet18", 5);
+    let mut wider = Network::encoder(&wide, size, &engine()).unwrap();
     let error = wider.load(&path).unwrap_err();
     assert!(
         matches!(error, NnError::File { .. }) && error.to_string().contains("conv1.weight"),
         "{error}"
     );
-    assert!(matches!(
-        ResNetConfig::named("resnet19", 4, 32, 32),
-        Err(NnError::UnknownEncoder(_))
-    ));
-    assert!(matches!(
-        ResNetConfig::named("resnet18", 0, 32, 32),
-        Err(NnError::Size { .. })
-    ));
+    let refused = |name, width, size| {
+        let config = EncoderConfig::named(name, width);
+        Network::encoder(&config, size, &engine()).unwrap_err()
+    };
+    let unknown = refused("resnet19", 4, [32, 32]);
+    assert!(matches!(unknown, NnError::UnknownEncoder(_)));
+    assert!(unknown.to_string().contains("resnet34"), "{unknown}");
+    for (width, size) in [(0, [32, 32]), (4, [7, 32])] {
+        let error = refused("resnet18", width, size);
+        assert!(matches!(error, NnError::Size { .. }), "{error}");
+    }
+    let mut config = EncoderConfig::named("vgg6", 4);
+    config.channels = vec![4, 8];
+    let error = Network::encoder(&config, [32, 32], &engine()).unwrap_err();
+    assert!(
+        matches!(error, NnError::Channels { stages: 3, .. }),
+        "{error}"
+    );
 }

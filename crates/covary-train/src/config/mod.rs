@@ -13,6 +13,7 @@ use covary_data::AugmentConfig;
 use covary_kernels::{Isa, Precision};
 use covary_loss::TERMS;
 use covary_loss::tables::overlay;
+pub use covary_nn::EncoderConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -103,16 +104,6 @@ impl PrecisionChoice {
             Self::F32 | Self::Auto => Precision::F32,
         }
     }
-}
-
-/// Encoder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EncoderConfig {
-    /// `resnet18` or `resnet34`.
-    pub name: String,
-    /// Channels of the first stage; the representation has eight times as many numbers.
-    pub width: usize,
 }
 
 /// Projector: an MLP from the representation to the embedding.

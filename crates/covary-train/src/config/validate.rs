@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 
+use covary_nn::NnError;
 use toml::{Table, Value};
 
 use covary_loss::nearest;
@@ -88,7 +89,15 @@ pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainE
     at_least("epochs", config.epochs, 1)?;
     at_least("batch_size", config.batch_size as u64, 2)?;
     at_least("augment.size", config.augment.size as u64, 8)?;
-    at_least("encoder.width", config.encoder.width as u64, 1)?;
+    if let Err(error) = config.encoder.check() {
+        let key = match &error {
+            NnError::UnknownEncoder(_) => "encoder.name",
+            NnError::Channels { .. } => "encoder.channels",
+            _ if config.encoder.width == 0 => "encoder.width",
+            _ => "encoder.channels",
+        };
+        return Err(BadValue { layers, key }.because(error));
+    }
     at_least("projector.layers", config.projector.layers as u64, 1)?;
     at_least("projector.hidden", config.projector.hidden as u64, 1)?;
     at_least("projector.dim", config.projector.dim as u64, 1)?;

@@ -24,6 +24,7 @@ pub fn untrained(
     sample: &[u32],
 ) -> Result<(Line, Spaces), TrainError> {
     let mut model = Model::new(config, engine)?;
+    model.fit_stem(data.train, data.augment)?;
     reestimate(&mut model, data.train, data.augment);
 
     let width = model.encoder.output_width();

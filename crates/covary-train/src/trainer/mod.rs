@@ -15,8 +15,8 @@ use covary_kernels::Isa;
 use covary_nn::EngineConfig;
 
 pub use alarm::{Alarm, AlarmKind, Alarms};
+pub(crate) use model::projector_config;
 pub use model::{Model, Target};
-pub(crate) use model::{encoder_config, projector_config};
 pub use step::{Phases, StepReport};
 pub use telemetry::{Spread, Telemetry, TermTelemetry};
 pub use train::{Event, Outcome, Progress, train};

@@ -6,11 +6,15 @@
 //! view b ─ target encoder ─ target projector ─ z'_b          ┘
 //! ```
 
-use covary_nn::{EngineConfig, MlpConfig, Network, Norm, ResNetConfig};
+use covary_data::{AugmentConfig, Augmenter, Dataset};
+use covary_nn::{EngineConfig, MlpConfig, Network, NnError, Norm};
 
 use crate::TrainError;
 use crate::config::TrainConfig;
 use covary_loss::method::{PredictorKind, TargetKind, hidden_norm};
+
+/// Training images that a whitened stem is fitted to at most.
+const STEM_IMAGES: usize = 5000;
 
 /// The networks of a run, with their parameters.
 #[derive(Debug)]
@@ -67,6 +71,22 @@ impl Model {
             bare_projector,
             target,
         })
+    }
+
+    /// Fits a whitened stem, where the encoder has one, to training images: the first step of a run, and of what it is compared with.
+    ///
+    /// # Errors
+    /// [`TrainError::Network`] for pixels that are not finite.
+    pub fn fit_stem(&mut self, train: &Dataset, augment: &AugmentConfig) -> Result<(), TrainError> {
+        if !self.encoder.has_whitened_stem() {
+            return Ok(());
+        }
+        let images = evenly_spaced(train, augment);
+        let target = self.target.as_mut().map(|target| &mut target.encoder);
+        for encoder in [&mut self.encoder].into_iter().chain(target) {
+            encoder.fit_stem(&images)?;
+        }
+        Ok(())
     }
 
     /// The encoder as it is before training.
@@ -139,6 +159,19 @@ impl Model {
     }
 }
 
+/// Clean normalised images from all over a data set, which may be sorted by class.
+fn evenly_spaced(train: &Dataset, augment: &AugmentConfig) -> Vec<f32> {
+    let count = STEM_IMAGES.min(train.len());
+    let len = augment.size * augment.size * 3;
+    let mut images = vec![0.0; count * len];
+    let mut augmenter = Augmenter::default();
+    for (at, image) in images.chunks_exact_mut(len).enumerate() {
+        let index = at * train.len() / count;
+        augmenter.clean(augment, train.image(index), image);
+    }
+    images
+}
+
 enum Part {
     Encoder,
     Projector,
@@ -150,15 +183,15 @@ impl Part {
     fn build(self, config: &TrainConfig, engine: &EngineConfig) -> Result<Network, TrainError> {
         let (mut network, name) = match self {
             Self::Encoder => (
-                Network::resnet(&encoder_config(config)?, engine)?,
+                Network::encoder(&config.encoder, [config.augment.size; 2], engine)?,
                 "encoder",
             ),
             Self::Projector => (
-                Network::mlp(&projector_config(config), engine)?,
+                Network::mlp(&projector_config(config)?, engine)?,
                 "projector",
             ),
             Self::BareProjector => {
-                let mut bare = projector_config(config);
+                let mut bare = projector_config(config)?;
                 bare.output_norm = Norm::None;
                 (Network::mlp(&bare, engine)?, "projector")
             }
@@ -172,28 +205,18 @@ impl Part {
     }
 }
 
-pub(crate) fn encoder_config(config: &TrainConfig) -> Result<ResNetConfig, TrainError> {
-    let side = config.augment.size;
-    Ok(ResNetConfig::named(
-        &config.encoder.name,
-        config.encoder.width,
-        side,
-        side,
-    )?)
-}
-
-pub(crate) fn projector_config(config: &TrainConfig) -> MlpConfig {
+pub(crate) fn projector_config(config: &TrainConfig) -> Result<MlpConfig, NnError> {
     let projector = &config.projector;
-    let mut sizes = vec![8 * config.encoder.width];
+    let mut sizes = vec![config.encoder.features()?];
     sizes.extend(std::iter::repeat_n(projector.hidden, projector.layers - 1));
     sizes.push(projector.dim);
-    MlpConfig {
+    Ok(MlpConfig {
         sizes,
         hidden_norm: hidden_norm(projector.batch_norm, projector.layer_norm, projector.affine)
             .unwrap_or(Norm::None),
         output_norm: projector.output_norm,
         output_bias: true,
-    }
+    })
 }
 
 fn predictor_config(config: &TrainConfig) -> MlpConfig {

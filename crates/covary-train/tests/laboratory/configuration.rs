@@ -97,6 +97,17 @@ fn values_that_make_no_sense_are_told_with_their_key() {
         ("epochs = 0", "epochs"),
         ("epochs = \"many\"", "epochs"),
         ("[encoder]\nwidth = 0", "encoder.width"),
+        ("[encoder]\nname = \"vgg7\"", "encoder.name"),
+        ("[encoder]\nchannels = [8, 16]", "encoder.channels"),
+        (
+            "[encoder]\nname = \"vgg6\"\nchannels = [8, 0, 16]",
+            "encoder.channels",
+        ),
+        ("[encoder]\nstem = \"white\"", "encoder.stem"),
+        (
+            "[encoder]\ninitialisation = \"zero\"",
+            "encoder.initialisation",
+        ),
         ("[optimizer]\nlr = nan", "optimizer.lr"),
         ("[optimizer]\nlr = -1.0", "optimizer.lr"),
         ("[terms.variance]\nweight = nan", "terms.variance.weight"),
@@ -127,4 +138,17 @@ fn values_that_make_no_sense_are_told_with_their_key() {
         TrainConfig::resolve("quikc", &[]),
         Err(TrainError::UnknownRecipe { .. })
     ));
+}
+
+/// Run folders hold configurations of programs that had fewer keys.
+#[test]
+fn an_encoder_of_name_and_width_alone_is_what_it_was() {
+    let mut table = TrainConfig::resolve("quick", &[]).unwrap().to_table();
+    let encoder = table["encoder"].as_table_mut().unwrap();
+    for key in ["channels", "expand", "stem", "initialisation"] {
+        assert!(encoder.remove(key).is_some(), "{key}");
+    }
+    let config = TrainConfig::parse("old", &table.to_string()).unwrap();
+    assert_eq!(config, TrainConfig::resolve("quick", &[]).unwrap());
+    assert_eq!(config.encoder.features().unwrap(), 8 * config.encoder.width);
 }
