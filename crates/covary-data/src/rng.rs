@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Limit,
     /// Which training images are held out for tuning.
     HoldOut,
+    /// Which images are measured.
+    Sample,
 }
 
 /// The stream of one view of one image.

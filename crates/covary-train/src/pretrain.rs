@@ -15,7 +15,7 @@ use crate::TrainError;
 use covary_loss::tables::differences;
 
 use crate::config::TrainConfig;
-use crate::evaluate::{Data, represent};
+use crate::evaluate::{self, Data, represent};
 use crate::monitor::Monitor;
 use crate::result;
 use crate::run::{Checkpoint, Provenance, RunFolder, number, peak_memory_bytes};
@@ -103,6 +103,28 @@ impl Pretraining {
         }
     }
 
+    /// What will not be measured of this run for want of classes or images, and what will be measured otherwise, a sentence each.
+    pub fn left_out(&self) -> Vec<String> {
+        let mut reasons = self
+            .data()
+            .as_ref()
+            .map_or_else(Vec::new, evaluate::left_out);
+        if self.train.labels().is_some()
+            && let Some(why) = self.monitor().without_knn()
+        {
+            reasons.push(format!("{why}: kNN while training is skipped"));
+        }
+        reasons
+    }
+
+    pub(crate) fn monitor(&self) -> Monitor {
+        Monitor::new(
+            Arc::clone(&self.train),
+            self.config.augment.clone(),
+            self.config.monitor.images,
+        )
+    }
+
     /// Images of an epoch.
     pub fn images_per_epoch(&self) -> usize {
         self.loader.images_per_epoch()
@@ -167,11 +189,7 @@ impl Pretraining {
         if run.checkpoint().exists() {
             state.restore(Checkpoint::load(&run.checkpoint())?, &run.checkpoint())?;
         }
-        let monitor = Monitor::new(
-            Arc::clone(&self.train),
-            self.config.augment.clone(),
-            self.config.monitor.images,
-        );
+        let monitor = self.monitor();
         let start = Instant::now();
         let mut last = None;
         let mut follow = |event: Event<'_>| {
@@ -216,10 +234,16 @@ impl Pretraining {
             ),
         ];
         result.extend(facts.map(|(name, value)| (name.to_owned(), value)));
-        let result = Value::Object(result);
-        let text = serde_json::to_string_pretty(&result).expect("a result is plain values");
-        run.write(&run.result(), text.as_bytes())?;
-        Ok(Ending::Finished(result))
+        // The encoder's own scores are safe before the references, which may take longer, are begun.
+        result::write(&result, &run)?;
+        if let Some(data) = self.data() {
+            result::add_references(&mut result, self, &data, monitor.images(), &run)?;
+            result.insert("total_s".into(), number(start.elapsed().as_secs_f64()));
+            let peak = peak_memory_bytes().map_or(Value::Null, Value::from);
+            result.insert("peak_memory_bytes".into(), peak);
+            result::write(&result, &run)?;
+        }
+        Ok(Ending::Finished(Value::Object(result)))
     }
 
     fn create(&self, folder: &Path) -> Result<RunFolder, TrainError> {
