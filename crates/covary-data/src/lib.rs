@@ -22,6 +22,6 @@ pub use dataset::{
 };
 pub use download::{Archive, DOWNLOADS, FetchOptions, Progress, fetch};
 pub use error::DataError;
-pub use loader::{EvaluationImages, HoldOut, Loader, LoaderConfig, hold_out};
+pub use loader::{EvaluationImages, HoldOut, Loader, LoaderConfig, hold_out, random_sample};
 pub use preview::{PreviewOptions, preview};
 pub use sheet::Sheet;

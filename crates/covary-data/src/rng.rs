@@ -26,6 +26,8 @@ pub(crate) enum Purpose {
     HoldOut,
     /// Which labeled images become the test set of data that have none.
     TestShare,
+    /// Which images are measured.
+    Sample,
 }
 
 /// The stream of one view of one image.

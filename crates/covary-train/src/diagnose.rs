@@ -1,11 +1,11 @@
 //! Whether embeddings have collapsed: every metric, the outcome and the spectrum, of a finished run in both spaces or of anybody's matrix.
 //!
-//! A run is measured as its reports are: eval mode, fixed clean training images, before any normalisation of the projector's output.
+//! A run is measured as its reports are: eval mode, the same clean training images for every run, before any normalisation of the projector's output.
 //! Alignment and LiDAR are of augmented views of the first images among them.
 
 use std::path::Path;
 
-use covary_data::{Augmenter, rng::stream};
+use covary_data::{Augmenter, random_sample, rng::stream};
 use serde_json::{Map, Value, json};
 
 use crate::evaluate::{reestimate, represent};
@@ -44,7 +44,7 @@ pub fn diagnose_run(folder: &Path) -> Result<Value, TrainError> {
 
     let dataset = pretraining.train_set();
     let fit = covary_data::hold_out(dataset.len()).fit;
-    let clean = &fit[..config.monitor.images.min(fit.len())];
+    let clean = &random_sample(&fit, config.monitor.images)[..];
     let viewed = &clean[..VIEWED.0.min(clean.len())];
     let h = represent(
         &mut state.model.encoder,

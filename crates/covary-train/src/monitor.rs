@@ -1,11 +1,12 @@
 //! What is measured while training, on clean training images alone: collapse metrics of representation and embedding, and kNN on the
-//! held-out tenth. The test set is not touched.
+//! held-out tenth. The test set is not touched. Both samples are random, blind to labels, and the same for every run on the same data.
 
 use std::sync::Arc;
 
-use covary_data::{AugmentConfig, Dataset, hold_out};
+use covary_data::{AugmentConfig, Dataset, hold_out, random_sample};
 
 use crate::TrainError;
+use crate::evaluate::possible::without_neighbours;
 use crate::evaluate::{Spaces, clean, reestimate, represent, spaces};
 use crate::trainer::TrainState;
 use covary_nn::Network;
@@ -22,9 +23,9 @@ const BATCH: usize = 250;
 pub struct Monitor {
     dataset: Arc<Dataset>,
     augment: AugmentConfig,
-    images: usize,
     fit: Vec<u32>,
     score: Vec<u32>,
+    without_knn: Option<String>,
 }
 
 /// What was measured.
@@ -32,7 +33,8 @@ pub struct Monitor {
 pub struct MonitorReport {
     /// Collapse metrics of both spaces.
     pub spaces: Spaces,
-    /// kNN accuracy (k = 20) on held-out training images, the other sample as the bank; none without labels.
+    /// kNN accuracy (k = 20) on held-out training images, the other sample as the bank; none where labels and numbers of images
+    /// do not allow it.
     pub validation_knn: Option<f64>,
     /// Relative std of embeddings behind the normalisation of the projector's output, where it has one; the metrics and the verdict
     /// are of those before it.
@@ -52,19 +54,31 @@ impl Monitor {
     /// A monitor of a training set, with samples of at most `images` images.
     pub fn new(dataset: Arc<Dataset>, augment: AugmentConfig, images: usize) -> Self {
         let split = hold_out(dataset.len());
-        let first = |indices: &[u32]| indices[..images.min(indices.len())].to_vec();
+        let (fit, score) = (
+            random_sample(&split.fit, images),
+            random_sample(&split.score, images),
+        );
+        let without_knn = dataset.labels().map_or_else(
+            || Some("the images have no labels".into()),
+            |labels| without_neighbours(&labels_at(labels, &fit), score.len(), NEIGHBOURS),
+        );
         Self {
-            fit: first(&split.fit),
-            score: first(&split.score),
+            fit,
+            score,
+            without_knn,
             dataset,
             augment,
-            images,
         }
     }
 
     /// Clean training images that metrics are computed on.
-    pub fn images(&self) -> usize {
-        self.images
+    pub fn images(&self) -> &[u32] {
+        &self.fit
+    }
+
+    /// Why there is no kNN while training, if there is none.
+    pub fn without_knn(&self) -> Option<&str> {
+        self.without_knn.as_deref()
     }
 
     /// Measures the model, in eval mode: the averaged weights where there are.
@@ -129,23 +143,18 @@ impl Monitor {
 
     /// kNN accuracy on the held-out sample, with the representations `h` of the other one as the bank; none without labels.
     fn knn(&self, encoder: &mut Network, h: &[f32]) -> Result<Option<f64>, TrainError> {
-        let Some(labels) = self.dataset.labels() else {
+        let (None, Some(labels)) = (&self.without_knn, self.dataset.labels()) else {
             return Ok(None);
         };
         let width = encoder.output_width();
         let scored = represent(encoder, &self.dataset, &self.augment, Some(&self.score));
-        let of = |indices: &[u32]| -> Vec<u32> {
-            let labels = indices.iter().map(|index| labels[*index as usize]);
-            labels.collect()
-        };
-        let (bank_labels, score_labels) = (of(&self.fit), of(&self.score));
         let bank = LabeledEmbeddings {
             embeddings: Embeddings::try_new(h, width)?,
-            labels: &bank_labels,
+            labels: &labels_at(labels, &self.fit),
         };
         let scored = LabeledEmbeddings {
             embeddings: Embeddings::try_new(&scored, width)?,
-            labels: &score_labels,
+            labels: &labels_at(labels, &self.score),
         };
         let neighbours = NearestNeighbors {
             counts: vec![NEIGHBOURS],
@@ -154,6 +163,13 @@ impl Monitor {
         let report = neighbours.evaluate(bank, scored, self.dataset.class_names().len())?;
         Ok(report.scores.first().map(|score| score.test_accuracy))
     }
+}
+
+fn labels_at(labels: &[u32], indices: &[u32]) -> Vec<u32> {
+    indices
+        .iter()
+        .map(|index| labels[*index as usize])
+        .collect()
 }
 
 impl MonitorReport {
@@ -181,5 +197,35 @@ impl MonitorReport {
                     .map(|knn| ("validation_knn".to_owned(), knn)),
             )
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use covary_data::{AugmentConfig, ReadOptions, Sheet, Split, open};
+
+    #[test]
+    fn samples_of_classes_one_after_the_other_hold_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for (class, light) in [("a", -1.0), ("b", 0.0), ("c", 1.0)] {
+            let path = folder.path().join(class);
+            fs_err::create_dir(&path).unwrap();
+            for image in 0..40 {
+                let mut sheet = Sheet::new(1, 1, 8, 8);
+                sheet.draw(0, 0, &AugmentConfig::default(), &[light; 192]);
+                sheet.save(&path.join(format!("{image}.png"))).unwrap();
+            }
+        }
+        let images = open(folder.path(), Split::Train, ReadOptions::default()).unwrap();
+        let labels = images.labels().unwrap().to_vec();
+        let monitor = Monitor::new(Arc::new(images), AugmentConfig::default(), 30);
+        assert_eq!(monitor.images().len(), 30);
+        for sample in [monitor.images(), &monitor.score] {
+            let found = labels_at(&labels, sample);
+            let count = |class| found.iter().filter(|label| **label == class).count();
+            // Hypergeometric: 10 of 30 and 4 of 12 are expected; fewer than 2 has a probability below 1e-4 and 0.02.
+            assert!((0..3).all(|class| count(class) >= 2), "{found:?}");
+        }
     }
 }

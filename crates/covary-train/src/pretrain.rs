@@ -15,8 +15,8 @@ use crate::TrainError;
 use covary_loss::tables::differences;
 
 use crate::config::TrainConfig;
-use crate::evaluate::{Data, reestimate, represent};
-use crate::monitor::Monitor;
+use crate::evaluate::{self, Data, reestimate, represent};
+use crate::monitor::{Monitor, Untrained};
 use crate::optim::AverageKind;
 use crate::result;
 use crate::run::{Checkpoint, Provenance, RunFolder, number, peak_memory_bytes};
@@ -104,6 +104,28 @@ impl Pretraining {
         }
     }
 
+    /// What will not be measured of this run for want of classes or images, and what will be measured otherwise, a sentence each.
+    pub fn left_out(&self) -> Vec<String> {
+        let mut reasons = self
+            .data()
+            .as_ref()
+            .map_or_else(Vec::new, evaluate::left_out);
+        if self.train.labels().is_some()
+            && let Some(why) = self.monitor().without_knn()
+        {
+            reasons.push(format!("{why}: kNN while training is skipped"));
+        }
+        reasons
+    }
+
+    pub(crate) fn monitor(&self) -> Monitor {
+        Monitor::new(
+            Arc::clone(&self.train),
+            self.config.augment.clone(),
+            self.config.monitor.images,
+        )
+    }
+
     /// Images of an epoch.
     pub fn images_per_epoch(&self) -> usize {
         self.loader.images_per_epoch()
@@ -170,17 +192,8 @@ impl Pretraining {
         } else {
             state.model.fit_stem(&self.train, &self.config.augment)?;
         }
-        let monitor = Monitor::new(
-            Arc::clone(&self.train),
-            self.config.augment.clone(),
-            self.config.monitor.images,
-        );
-        let untrained = if self.config.monitor.is_on() {
-            let encoder = Model::initial_encoder(&self.config, &engine)?;
-            Some(monitor.untrained(encoder)?)
-        } else {
-            None
-        };
+        let monitor = self.monitor();
+        let untrained = self.untrained(&monitor)?;
         let start = Instant::now();
         let mut last = None;
         let mut follow = |event: Event<'_>| {
@@ -227,10 +240,30 @@ impl Pretraining {
             ),
         ];
         result.extend(facts.map(|(name, value)| (name.to_owned(), value)));
-        let result = Value::Object(result);
-        let text = serde_json::to_string_pretty(&result).expect("a result is plain values");
-        run.write(&run.result(), text.as_bytes())?;
-        Ok(Ending::Finished(result))
+        // The encoder's own scores are safe before the references, which may take longer, are begun.
+        result::write(&result, &run)?;
+        if let Some(data) = self.data() {
+            result::add_references(&mut result, self, &data, monitor.images(), &run)?;
+            result.insert("total_s".into(), number(start.elapsed().as_secs_f64()));
+            let peak = peak_memory_bytes().map_or(Value::Null, Value::from);
+            result.insert("peak_memory_bytes".into(), peak);
+            result::write(&result, &run)?;
+        }
+        Ok(Ending::Finished(Value::Object(result)))
+    }
+
+    /// What the monitor says of the encoder before training; none where it is off or where the images do not allow it.
+    fn untrained(&self, monitor: &Monitor) -> Result<Option<Untrained>, TrainError> {
+        if !self.config.monitor.is_on() {
+            return Ok(None);
+        }
+        let mut initial = Model::new(&self.config, &self.engine())?;
+        initial.fit_stem(&self.train, &self.config.augment)?;
+        match monitor.untrained(initial.encoder) {
+            Ok(untrained) => Ok(Some(untrained)),
+            Err(TrainError::Probe(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
     }
 
     fn create(&self, folder: &Path) -> Result<RunFolder, TrainError> {

@@ -1,6 +1,5 @@
 //! What came of a run: the object of `result.json`, and the pictures' data beside it.
 
-use covary_data::hold_out;
 use covary_nn::Network;
 use fs_err as fs;
 use serde_json::{Map, Value, json};
@@ -15,7 +14,16 @@ use crate::{Pretraining, TrainError};
 use covary_score::Measurement;
 use covary_score::{Embeddings, Sample};
 
-/// Everything that is measured on the frozen encoder, beside what the monitor measured of the untrained one.
+/// Names of the numbers of a line.
+const LINE: [(&str, fn(&Line) -> f64); 4] = [
+    ("linear_top1", |line| line.linear_top1),
+    ("knn_top1", |line| line.knn_top1),
+    ("knn200_top1", |line| line.knn200_top1),
+    ("l2", |line| line.l2),
+];
+
+/// Everything that is measured on the frozen encoder itself, beside what the monitor measured of the untrained one. The lines to compare
+/// with are null.
 pub(crate) fn scores(
     run: &Pretraining,
     state: &mut TrainState,
@@ -26,8 +34,7 @@ pub(crate) fn scores(
     let (config, _, _) = run.parts();
     let mut result = Map::new();
     let width = state.model.representation_width();
-    let sample = hold_out(run.train_set().len()).fit;
-    let sample = &sample[..monitor.images().min(sample.len())];
+    let sample = monitor.images();
     let augment = &config.augment;
     let train = represent(&mut state.model.encoder, run.train_set(), augment, None);
     let h: Vec<f32> = sample
@@ -41,6 +48,11 @@ pub(crate) fn scores(
     insert_outcome(&mut result, &measured, folder)?;
     insert_untrained(&mut result, untrained);
     write_spectra(folder, [(&h, width), (&z, z_width)])?;
+    for (name, _) in LINE {
+        for prefix in ["random_", "pixel_"] {
+            result.insert(format!("{prefix}{name}"), Value::Null);
+        }
+    }
     let Some(data) = run.data() else {
         for key in [
             "linear_top1",
@@ -53,9 +65,16 @@ pub(crate) fn scores(
         return Ok(result);
     };
     let test = insert_scores(&mut result, &mut state.model.encoder, &data, &train)?;
-    draw_neighbours(&data, &train, &test, width, &folder.neighbours())?;
-    result.extend(references(run, &data, sample, folder)?);
+    if data.test.len() > 1 {
+        draw_neighbours(&data, &train, &test, width, &folder.neighbours())?;
+    }
     Ok(result)
+}
+
+/// Writes `result.json`.
+pub(crate) fn write(result: &Map<String, Value>, folder: &RunFolder) -> Result<(), TrainError> {
+    let text = serde_json::to_string_pretty(result).expect("a result is plain values");
+    folder.write(&folder.result(), text.as_bytes())
 }
 
 /// Inserts the scores of an encoder by both protocols; gives the representations of the test images.
@@ -125,31 +144,33 @@ fn write_spectra(folder: &RunFolder, [h, z]: [(&[f32], usize); 2]) -> Result<(),
     folder.write(&folder.spectra(), spectra.to_string().as_bytes())
 }
 
-/// The encoder before training, and raw pixels.
-fn references(
+/// Adds the lines to compare with: the encoder before training, and raw pixels.
+pub(crate) fn add_references(
+    result: &mut Map<String, Value>,
     run: &Pretraining,
     data: &Data<'_>,
     sample: &[u32],
     folder: &RunFolder,
-) -> Result<Map<String, Value>, TrainError> {
+) -> Result<(), TrainError> {
     let (config, engine, _) = run.parts();
     let of_pixels = kept::of_pixels(data, sample);
     let of_untrained = kept::of_untrained(&of_pixels, config, format!("{engine:?}"));
-    let mut references = kept::kept(&of_untrained, folder, || {
+    result.extend(kept::kept(&of_untrained, folder, || {
         let (line, measured) = evaluate::untrained(config, &engine, data, sample)?;
         let mut reference = Map::new();
         insert_line(&mut reference, "random_", &line);
         insert_spaces(&mut reference, "random_", &measured);
         Ok(reference)
-    })?;
-    references.extend(kept::kept(&of_pixels, folder, || {
+    })?);
+    result.extend(kept::kept(&of_pixels, folder, || {
         let (line, metrics) = evaluate::pixels(data, sample)?;
         let mut reference = Map::new();
+        reference.insert("pixel_side".into(), evaluate::pixel_side(data).into());
         insert_line(&mut reference, "pixel_", &line);
         reference.insert("pixel_metrics".into(), values(&metrics));
         Ok(reference)
     })?);
-    Ok(references)
+    Ok(())
 }
 
 fn values(measurements: &[Measurement]) -> Value {
@@ -158,13 +179,8 @@ fn values(measurements: &[Measurement]) -> Value {
 }
 
 fn insert_line(result: &mut Map<String, Value>, prefix: &str, line: &Line) {
-    for (name, value) in [
-        ("linear_top1", line.linear_top1),
-        ("knn_top1", line.knn_top1),
-        ("knn200_top1", line.knn200_top1),
-        ("l2", line.l2),
-    ] {
-        result.insert(format!("{prefix}{name}"), number(value));
+    for (name, value) in LINE {
+        result.insert(format!("{prefix}{name}"), number(value(line)));
     }
 }
 

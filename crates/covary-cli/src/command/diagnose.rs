@@ -17,10 +17,13 @@ pub(crate) struct Diagnose {
     /// Folder of a run, or a matrix: FILE.npy, FILE.safetensors:TENSOR, FILE.parquet:COLUMN.
     #[arg(value_name = "RUN|FILE")]
     source: String,
-    /// Print one JSON object as the last line of stdout.
+    /// Print one JSON object to stdout, and the table to stderr.
     #[arg(long)]
     json: bool,
 }
+
+/// Where the table goes: it is the data, unless JSON is.
+type Print = fn(&str);
 
 impl Diagnose {
     pub(crate) fn run(self) -> Result<ExitCode> {
@@ -32,18 +35,24 @@ impl Diagnose {
             if folder.is_dir() {
                 diagnose_run(folder)
             } else {
-                diagnose_matrix(&Matrix::read(&self.source).map_err(TrainError::from)?)
+                let matrix = Matrix::read(&self.source).map_err(TrainError::from)?;
+                if !matrix.left_out.is_empty() {
+                    say(&format!("left out columns {}", matrix.left_out.join(", ")));
+                }
+                diagnose_matrix(&matrix)
             }
         })?;
+        let print: Print = if self.json { say } else { line };
         if folder.is_dir() {
             data_notes(&result);
-            show(&[
+            let spaces = [
                 ("representation h", &result["representation"]),
                 ("embedding z", &result["embedding"]),
-            ]);
-            show_scores(&result);
+            ];
+            show(&spaces, print);
+            show_scores(&result, print);
         } else {
-            show(&[("embeddings", &result)]);
+            show(&[("embeddings", &result)], print);
         }
         if self.json {
             line(&result.to_string());
@@ -52,7 +61,7 @@ impl Diagnose {
     }
 }
 
-fn show(spaces: &[(&str, &Value)]) {
+fn show(spaces: &[(&str, &Value)], print: Print) {
     let mut header = vec![""];
     header.extend(spaces.iter().map(|(name, _)| *name));
     let mut table = Table::new(&header);
@@ -67,10 +76,10 @@ fn show(spaces: &[(&str, &Value)]) {
             table.row(row);
         }
     }
-    say(&format!("\n{}", table.render()));
+    print(&format!("\n{}", table.render()));
     for (name, space) in spaces {
         let text = |key: &str| space[key].as_str().unwrap_or_default().to_owned();
-        say(&format!(
+        print(&format!(
             "  {name}: {}: {}",
             text("outcome"),
             text("reason")
@@ -79,13 +88,13 @@ fn show(spaces: &[(&str, &Value)]) {
 }
 
 /// kNN on h beside the untrained encoder's: a linear probe standardises, which hides an encoder that shrank or lies along a line.
-fn show_scores(result: &Value) {
+fn show_scores(result: &Value, print: Print) {
     let percent = |key: &str| {
         result[key]
             .as_f64()
             .map_or_else(|| "–".into(), |value| format!("{:.1} %", 100.0 * value))
     };
-    say(&format!(
+    print(&format!(
         "  kNN on h: {}, untrained encoder: {}",
         percent("knn_top1"),
         percent("random_knn_top1")

@@ -140,6 +140,9 @@ fn announce(pretraining: &Pretraining, config: &TrainConfig, folder: &Path) {
     if let Some(reason) = pretraining.unscored() {
         say(&format!("{reason}: the linear probe and kNN are skipped"));
     }
+    for reason in pretraining.left_out() {
+        say(&reason);
+    }
 }
 
 fn progress_bar(steps: u64) -> ProgressBar {
@@ -159,6 +162,10 @@ fn show(bar: &ProgressBar, event: &Event<'_>, epochs: u64) {
         }
         Event::Alarm(alarm) => {
             let text = format!("step {}: {}", alarm.step, alarm.message);
+            bar.suspend(|| say(&text));
+        }
+        Event::Unmeasured(progress, reason) => {
+            let text = format!("step {}: nothing was measured: {reason}", progress.step);
             bar.suspend(|| say(&text));
         }
         Event::Monitor(progress, report) => {

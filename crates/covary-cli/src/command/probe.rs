@@ -14,7 +14,7 @@ use crate::output::{Table, data_notes, line, say};
 pub(crate) struct Probe {
     /// Folder of the run.
     run: PathBuf,
-    /// Print one JSON object as the last line of stdout.
+    /// Print one JSON object to stdout, and the table to stderr.
     #[arg(long)]
     json: bool,
 }
@@ -39,7 +39,8 @@ impl Probe {
                 .map_or_else(|| "–".into(), |value| format!("{:.2} %", 100.0 * value));
             table.row(vec![name.into(), value]);
         }
-        say(&format!(
+        let print = if self.json { say } else { line };
+        print(&format!(
             "\nScores on the test set of {}\n\n{}",
             result["data"].as_str().unwrap_or("the data"),
             table.render()

@@ -2,10 +2,12 @@
 
 mod evaluation;
 mod hold_out;
+mod sample;
 mod training;
 
 pub use evaluation::EvaluationImages;
 pub use hold_out::{HoldOut, hold_out};
+pub use sample::random_sample;
 pub use training::{Loader, LoaderConfig};
 
 use std::cell::RefCell;

@@ -120,8 +120,9 @@ fn digits_reach_the_objective_and_accuracy_of_scikit_learn() {
             Stopping {
                 gradient_tolerance: 1e-6,
                 max_iterations: 500,
+                rounding: 1e-13,
             },
-            |point, gradient| problem.evaluate(&rows, 100, l2, point, gradient),
+            |point, gradient| problem.evaluate::<f64>(&rows, 100, l2, point, gradient),
             |vector| preconditioner.apply(vector),
         );
         assert!(
@@ -305,7 +306,7 @@ fn one_two_and_three_threads_give_the_same_bits() {
         pool.install(|| {
             let mut gradient = vec![0.0; problem.parameter_count()];
             let point: Vec<f64> = (0..33).map(|i| f64::from(i) / 33.0).collect();
-            let value = problem.evaluate(&rows, 47, 1e-3, &point, &mut gradient);
+            let value = problem.evaluate::<f32>(&rows, 47, 1e-3, &point, &mut gradient);
             let moments = second_moments(train.embeddings, &standardization);
             let linear = LinearProbe::default()
                 .evaluate(train, test, &validation, 3)

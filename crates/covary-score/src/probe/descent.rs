@@ -133,7 +133,7 @@ impl GradientDescentProbe {
             let rate = 0.5 * self.learning_rate * (1.0 + (std::f64::consts::PI * progress).cos());
             rows.shuffle(&mut random);
             for batch in rows.chunks(self.batch_size) {
-                problem.evaluate(batch, ROWS_PER_JOB, 0.0, &parameters, &mut gradient);
+                problem.evaluate::<f32>(batch, ROWS_PER_JOB, 0.0, &parameters, &mut gradient);
                 let steps = parameters.iter_mut().zip(&mut update).zip(&gradient);
                 for ((parameter, update), gradient) in steps {
                     *update = self.momentum * *update + gradient + self.weight_decay * *parameter;

@@ -6,12 +6,10 @@
 use std::collections::VecDeque;
 
 /// Pairs of steps and gradient differences that are remembered.
-const MEMORY: usize = 12;
+const MEMORY: usize = 30;
 const SUFFICIENT_DECREASE: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
 const LINE_SEARCH_EVALUATIONS: usize = 30;
-/// What rounding leaves of a difference of values, in units of 1 + value; an increase within it counts as decrease.
-const VALUE_ROUNDING: f64 = 1e-13;
 
 /// When to stop.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +17,8 @@ pub(crate) struct Stopping {
     /// Largest absolute gradient entry at which the point counts as the minimum.
     pub gradient_tolerance: f64,
     pub max_iterations: usize,
+    /// What rounding leaves of a difference of values, in units of 1 + value; an increase within it counts as decrease.
+    pub rounding: f64,
 }
 
 /// Where the minimiser ended.
@@ -35,6 +35,8 @@ pub(crate) struct Minimum {
 struct Pair {
     step: Vec<f64>,
     change: Vec<f64>,
+    /// H₀ times the change.
+    smoothed: Vec<f64>,
     reciprocal: f64,
 }
 
@@ -49,41 +51,48 @@ pub(crate) fn minimize(
     let mut point = start;
     let mut gradient = vec![0.0; point.len()];
     let mut value = evaluate(&point, &mut gradient);
+    // H₀ is linear, so that applying it to gradients alone, once an iteration, gives all products with it.
+    let smooth = |gradient: &[f64]| {
+        let mut smoothed = gradient.to_vec();
+        precondition(&mut smoothed);
+        smoothed
+    };
+    let mut smoothed = smooth(&gradient);
     let mut memory: VecDeque<Pair> = VecDeque::with_capacity(MEMORY);
     let mut scale = 1.0;
     let mut iterations = 0;
     while largest(&gradient) > stopping.gradient_tolerance && iterations < stopping.max_iterations {
-        let direction = descent_direction(&gradient, &memory, scale, &precondition);
-        let Some(next) = line_search(&point, value, &gradient, &direction, &mut evaluate) else {
+        let direction = descent_direction(&gradient, &smoothed, &memory, scale);
+        let Some(next) = line_search(
+            &point,
+            value,
+            &gradient,
+            &direction,
+            stopping.rounding,
+            &mut evaluate,
+        ) else {
             break;
         };
-        let step: Vec<f64> = next
-            .point
-            .iter()
-            .zip(&point)
-            .map(|(new, old)| new - old)
-            .collect();
-        let change: Vec<f64> = next
-            .gradient
-            .iter()
-            .zip(&gradient)
-            .map(|(new, old)| new - old)
-            .collect();
+        let next_smoothed = smooth(&next.gradient);
+        let step = difference(&next.point, &point);
+        let change = difference(&next.gradient, &gradient);
+        let change_smoothed = difference(&next_smoothed, &smoothed);
         let curvature = dot(&step, &change);
-        if curvature > 0.0 {
-            let mut smoothed = change.clone();
-            precondition(&mut smoothed);
-            scale = curvature / dot(&change, &smoothed);
+        let smoothed_curvature = dot(&change, &change_smoothed);
+        if curvature > 0.0 && smoothed_curvature > 0.0 {
+            scale = curvature / smoothed_curvature;
             if memory.len() == MEMORY {
                 memory.pop_front();
             }
             memory.push_back(Pair {
                 step,
                 change,
+                smoothed: change_smoothed,
                 reciprocal: 1.0 / curvature,
             });
         }
         (point, value, gradient) = (next.point, next.value, next.gradient);
+        smoothed = next_smoothed;
         iterations += 1;
     }
     let gradient_norm = largest(&gradient);
@@ -97,25 +106,27 @@ pub(crate) fn minimize(
     }
 }
 
+/// `smoothed` is H₀ times the gradient.
 fn descent_direction(
     gradient: &[f64],
+    smoothed: &[f64],
     memory: &VecDeque<Pair>,
     scale: f64,
-    precondition: &impl Fn(&mut [f64]),
 ) -> Vec<f64> {
-    let mut direction: Vec<f64> = gradient.iter().map(|x| -x).collect();
+    let mut rest = gradient.to_vec();
+    let mut direction = smoothed.to_vec();
     let mut weights = Vec::with_capacity(memory.len());
     for pair in memory.iter().rev() {
-        let weight = pair.reciprocal * dot(&pair.step, &direction);
-        add_scaled(&mut direction, -weight, &pair.change);
+        let weight = pair.reciprocal * dot(&pair.step, &rest);
+        add_scaled(&mut rest, -weight, &pair.change);
+        add_scaled(&mut direction, -weight, &pair.smoothed);
         weights.push(weight);
     }
-    precondition(&mut direction);
     for x in &mut direction {
-        *x *= scale;
+        *x *= -scale;
     }
     for (pair, weight) in memory.iter().zip(weights.iter().rev()) {
-        let correction = weight - pair.reciprocal * dot(&pair.change, &direction);
+        let correction = -weight - pair.reciprocal * dot(&pair.change, &direction);
         add_scaled(&mut direction, correction, &pair.step);
     }
     direction
@@ -133,6 +144,7 @@ fn line_search(
     value: f64,
     gradient: &[f64],
     direction: &[f64],
+    rounding: f64,
     evaluate: &mut impl FnMut(&[f64], &mut [f64]) -> f64,
 ) -> Option<Trial> {
     let slope = dot(gradient, direction);
@@ -149,8 +161,7 @@ fn line_search(
             gradient: vec![0.0; point.len()],
         };
         trial.value = evaluate(&trial.point, &mut trial.gradient);
-        let bound =
-            value + SUFFICIENT_DECREASE * length * slope + VALUE_ROUNDING * (1.0 + value.abs());
+        let bound = value + SUFFICIENT_DECREASE * length * slope + rounding * (1.0 + value.abs());
         if trial.value.is_nan() || trial.value > bound {
             high = length;
         } else if dot(&trial.gradient, direction) < CURVATURE * slope {
@@ -171,6 +182,10 @@ fn largest(vector: &[f64]) -> f64 {
     vector.iter().fold(0.0, |largest, x| x.abs().max(largest))
 }
 
+fn difference(left: &[f64], right: &[f64]) -> Vec<f64> {
+    left.iter().zip(right).map(|(x, y)| x - y).collect()
+}
+
 fn dot(left: &[f64], right: &[f64]) -> f64 {
     left.iter().zip(right).map(|(x, y)| x * y).sum()
 }
@@ -189,6 +204,7 @@ mod tests {
     const STOPPING: Stopping = Stopping {
         gradient_tolerance: 1e-9,
         max_iterations: 200,
+        rounding: 1e-13,
     };
 
     #[test]
@@ -235,6 +251,7 @@ mod tests {
         let stopping = Stopping {
             gradient_tolerance: 1e-9,
             max_iterations: 3,
+            rounding: 1e-13,
         };
         let minimum = minimize(
             vec![10.0],

@@ -16,6 +16,9 @@ use super::standardize::Standardization;
 use super::{LabeledEmbeddings, check_pair};
 use crate::embeddings::EmbeddingError;
 
+/// What rounding of rows to f32 leaves of a difference of objectives, in units of 1 + objective.
+const VALUE_ROUNDING: f64 = 1e-7;
+
 /// Jobs that a pass over the rows is cut into, whatever the number of threads.
 const JOBS: usize = 64;
 
@@ -104,9 +107,15 @@ impl LinearProbe {
             standardization: &standardization,
         };
         let moments = second_moments(train.embeddings, &standardization);
-        let fit = |rows: &[usize], l2: f64, from: Vec<f64>| {
-            let preconditioner = Preconditioner::try_new(&moments, l2, classes)?;
-            Ok(self.fit(&problem, rows, l2, from, &preconditioner))
+        let mut kept: Option<Preconditioner> = None;
+        let mut fit = |rows: &[usize], l2: f64, from: Vec<f64>| {
+            let preconditioner = match kept.take() {
+                Some(earlier) if earlier.serves(l2) => earlier,
+                _ => Preconditioner::try_new(&moments, l2, classes)?,
+            };
+            let minimum = self.fit(&problem, rows, l2, from, &preconditioner);
+            kept = Some(preconditioner);
+            Ok(minimum)
         };
 
         let mut point = vec![0.0; problem.parameter_count()];
@@ -186,12 +195,13 @@ impl LinearProbe {
         let stopping = Stopping {
             gradient_tolerance: self.gradient_tolerance,
             max_iterations: self.max_iterations,
+            rounding: VALUE_ROUNDING,
         };
         let rows_per_job = rows.len().div_ceil(JOBS);
         minimize(
             from,
             stopping,
-            |point, gradient| problem.evaluate(rows, rows_per_job, l2, point, gradient),
+            |point, gradient| problem.evaluate::<f32>(rows, rows_per_job, l2, point, gradient),
             |vector| preconditioner.apply(vector),
         )
     }

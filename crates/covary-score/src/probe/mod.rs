@@ -4,6 +4,7 @@ mod descent;
 mod lbfgs;
 mod linear;
 mod neighbors;
+mod number;
 mod precondition;
 mod softmax;
 mod standardize;

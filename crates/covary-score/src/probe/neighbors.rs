@@ -69,15 +69,14 @@ impl Neighbor {
     }
 }
 
-/// Rows of `bank` most similar to each of the first `queries` rows, nearest first, `count` each.
+/// Rows of `bank` most similar to each of the rows at `queries`, nearest first, `count` each.
 pub fn nearest_rows(
     bank: Embeddings<'_>,
     rows: Embeddings<'_>,
-    queries: usize,
+    queries: &[usize],
     count: usize,
 ) -> Vec<Vec<usize>> {
-    let queries: Vec<usize> = (0..queries).collect();
-    let nearest = nearest(bank, rows, &queries, count);
+    let nearest = nearest(bank, rows, queries, count);
     nearest
         .into_iter()
         .map(|neighbours| {

@@ -20,13 +20,20 @@ const PANEL: usize = 64;
 /// Values of the rows standardised at a time: 32 MiB of f32.
 const BLOCK_VALUES: usize = 1 << 23;
 
-/// Lower triangle of `Xᵀ X / n` of the standardised features, `[d, d]`.
+/// Rows that second moments are taken of at least, where there are as many: their rounding and sampling change the path of the
+/// minimiser alone.
+fn sampled_rows(d: usize) -> usize {
+    (4 * d).max(8192)
+}
+
+/// Lower triangle of `Xᵀ X / n` of the standardised features, `[d, d]`, of evenly spaced rows.
 pub(crate) fn second_moments(
     features: Embeddings<'_>,
     standardization: &Standardization,
 ) -> Mat<f64> {
     let (n, d) = (features.rows(), features.dimension());
-    let rows: Vec<usize> = (0..n).collect();
+    let rows: Vec<usize> = (0..n).step_by((n / sampled_rows(d)).max(1)).collect();
+    let n = rows.len();
     let mut panels: Vec<Vec<f64>> = (0..d)
         .step_by(PANEL)
         .map(|start| vec![0.0; (d - start) * PANEL.min(d - start)])
@@ -67,11 +74,12 @@ pub(crate) fn second_moments(
     })
 }
 
-/// Cholesky factor of `½ Σ + (λ + δ) I`.
+/// Cholesky factor of `½ Σ + (λ + δ) I`, found in f64 and kept in f32.
 #[derive(Debug)]
 pub(crate) struct Preconditioner {
-    factor: Mat<f64>,
+    factor: Mat<f32>,
     classes: usize,
+    l2: f64,
 }
 
 impl Preconditioner {
@@ -101,21 +109,32 @@ impl Preconditioner {
             rows: d,
             columns: d,
         })?;
-        Ok(Self { factor, classes })
+        Ok(Self {
+            factor: Mat::from_fn(d, d, |row, column| factor[(row, column)] as f32),
+            classes,
+            l2,
+        })
+    }
+
+    /// Whether it does as well for another λ as one of its own, up to a factor of 2.
+    pub(crate) fn serves(&self, l2: f64) -> bool {
+        (0.5..=2.0).contains(&((l2 + FLOOR) / (self.l2 + FLOOR)))
     }
 
     /// Replaces a gradient (weights `[classes, d]`, biases `[classes]`) by the bound's inverse times it.
     pub(crate) fn apply(&self, vector: &mut [f64]) {
         let d = self.factor.nrows();
         let (weights, bias) = vector.split_at_mut(d * self.classes);
-        weights.par_chunks_mut(d).for_each(|row| {
-            llt::solve::solve_in_place(
-                self.factor.as_ref(),
-                MatMut::from_column_major_slice_mut(row, d, 1),
-                Par::Seq,
-                MemStack::new(&mut []),
-            );
-        });
+        let mut solution: Vec<f32> = weights.iter().map(|x| *x as f32).collect();
+        llt::solve::solve_in_place(
+            self.factor.as_ref(),
+            MatMut::from_column_major_slice_mut(&mut solution, d, self.classes),
+            Par::Seq,
+            MemStack::new(&mut []),
+        );
+        for (weight, x) in weights.iter_mut().zip(solution) {
+            *weight = f64::from(x);
+        }
         for bias in bias {
             *bias *= 2.0;
         }

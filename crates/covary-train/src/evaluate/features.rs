@@ -8,8 +8,15 @@ use crate::TrainError;
 use covary_score::Embeddings;
 use covary_score::{Measurement, RunOutcome, Sample, Verdict, measure};
 
-/// Images that go through the encoder at once.
+/// Images of 32 x 32 pixels that go through the encoder at once.
 const BATCH: usize = 256;
+/// Larger images go through in smaller batches, but not in smaller ones than this.
+const SMALLEST_BATCH: usize = 16;
+
+/// At most `images` images, and fewer where views have more than 32 x 32 pixels, so that memory does not grow with their size.
+pub(super) fn batch_of(images: usize, size: usize) -> usize {
+    (images * 32 * 32 / (size * size)).clamp(SMALLEST_BATCH.min(images), images)
+}
 
 /// Representations `[n, width]` of clean images in eval mode, of all images or of those at `indices`, in their order.
 pub fn represent(
@@ -21,12 +28,13 @@ pub fn represent(
     let count = indices.map_or(dataset.len(), <[u32]>::len);
     let mut h = Vec::with_capacity(count * encoder.output_width());
     let mut images = Vec::new();
-    for start in (0..count).step_by(BATCH) {
+    let batch = batch_of(BATCH, augment.size);
+    for start in (0..count).step_by(batch) {
         let index = |at: usize| indices.map_or(at, |indices| indices[at] as usize);
         clean(
             dataset,
             augment,
-            (start..count.min(start + BATCH)).map(index),
+            (start..count.min(start + batch)).map(index),
             &mut images,
         );
         h.extend(encoder.infer(&images));

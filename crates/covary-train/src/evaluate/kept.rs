@@ -13,6 +13,9 @@ use crate::TrainError;
 use crate::config::TrainConfig;
 use crate::run::{RunFolder, digest};
 
+/// Counts the ways in which references were measured; one of another way is computed anew.
+const PROTOCOL: u32 = 2;
+
 /// What raw pixels' scores and metrics depend on.
 pub(crate) fn of_pixels(data: &Data<'_>, sample: &[u32]) -> Value {
     let of = |set: &covary_data::Dataset| {
@@ -32,6 +35,7 @@ pub(crate) fn of_pixels(data: &Data<'_>, sample: &[u32]) -> Value {
         "test": of(data.test),
         "normalise": data.augment.normalise,
         "size": data.augment.size,
+        "protocol": PROTOCOL,
         "sample": sample.len(),
     })
 }

@@ -4,14 +4,18 @@
 
 mod features;
 pub(crate) mod kept;
+mod left_out;
 mod neighbours;
+pub(crate) mod possible;
 mod reference;
 mod scores;
 mod statistics;
 
 pub(crate) use features::clean;
+pub(crate) use left_out::left_out;
+
 pub use features::{Spaces, represent, spaces};
 pub use neighbours::draw_neighbours;
-pub use reference::{pixels, untrained};
+pub use reference::{pixel_side, pixels, untrained};
 pub use scores::{Data, Line, SgdLine, score, sgd_score};
 pub(crate) use statistics::reestimate;

@@ -1,25 +1,27 @@
 //! BatchNorm statistics of weights that were not trained with: re-estimated on clean training images.
 
-use covary_data::{AugmentConfig, Dataset};
+use covary_data::{AugmentConfig, Dataset, random_sample};
 
-use super::features::clean;
+use super::features::{batch_of, clean};
 use crate::trainer::Model;
 
-/// Batches and images a batch that statistics are estimated on.
+/// Batches and images a batch, of 32 x 32 pixels, that statistics are estimated on.
 const BATCHES: usize = 20;
 const BATCH: usize = 250;
 
-/// Sets the running statistics of encoder and projector to the mean of those of batches of the first images.
+/// Sets the running statistics of encoder and projector to the mean of those of batches of random images.
 pub(crate) fn reestimate(model: &mut Model, train: &Dataset, augment: &AugmentConfig) {
-    let count = (BATCHES * BATCH).min(train.len());
-    let batches: Vec<Vec<f32>> = (0..count)
-        .step_by(BATCH)
-        .map(|start| {
+    let batch = batch_of(BATCH, augment.size);
+    let all: Vec<u32> = (0..train.len() as u32).collect();
+    let batches: Vec<Vec<f32>> = random_sample(&all, BATCHES * batch)
+        .chunks(batch)
+        .filter(|indices| indices.len() > 1)
+        .map(|indices| {
             let mut images = Vec::new();
-            clean(train, augment, start..count.min(start + BATCH), &mut images);
+            let indices = indices.iter().map(|index| *index as usize);
+            clean(train, augment, indices, &mut images);
             images
         })
-        .filter(|images| images.len() > augment.size * augment.size * 3)
         .collect();
     model
         .encoder

@@ -89,17 +89,6 @@ impl Model {
         Ok(())
     }
 
-    /// The encoder as it is before training.
-    ///
-    /// # Errors
-    /// As [`Model::new`].
-    pub fn initial_encoder(
-        config: &TrainConfig,
-        engine: &EngineConfig,
-    ) -> Result<Network, TrainError> {
-        Part::Encoder.build(config, engine)
-    }
-
     /// Embeddings of representations in eval mode, before any normalisation of the projector's output: that would hide a constant.
     ///
     /// # Shapes

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use covary_data::Loader;
+use covary_score::EmbeddingError;
 
 use super::log::Logs;
 use super::representation_signs::PATIENCE;
@@ -20,6 +21,8 @@ pub enum Event<'a> {
     Step(&'a StepReport, Progress),
     /// The model was measured, at this place.
     Monitor(Progress, &'a MonitorReport),
+    /// The model could not be measured at this place, for this reason; training goes on.
+    Unmeasured(Progress, &'a EmbeddingError),
     /// A sign of collapse.
     Alarm(&'a Alarm),
 }
@@ -93,14 +96,24 @@ pub fn train(
         if ends_epoch && is_due(config.monitor.every_epochs, epoch + 1)
             || is_due(config.monitor.every_steps, state.step)
         {
-            let measured = monitor.measure(state)?;
-            logs.measurement(&progress, &measured)?;
-            watch(Event::Monitor(progress, &measured));
-            seen.extend(alarms.observe_monitor(state.step, total_steps, &measured, untrained));
-            // Networks start with few directions.
-            collapsed = config.monitor.on_collapse == OnCollapse::Stop
-                && measured.spaces.is_collapse()
-                && state.step as f64 >= PATIENCE * total_steps as f64;
+            match monitor.measure(state) {
+                Ok(measured) => {
+                    logs.measurement(&progress, &measured)?;
+                    watch(Event::Monitor(progress, &measured));
+                    seen.extend(alarms.observe_monitor(
+                        state.step,
+                        total_steps,
+                        &measured,
+                        untrained,
+                    ));
+                    // Networks start with few directions.
+                    collapsed = config.monitor.on_collapse == OnCollapse::Stop
+                        && measured.spaces.is_collapse()
+                        && state.step as f64 >= PATIENCE * total_steps as f64;
+                }
+                Err(TrainError::Probe(reason)) => watch(Event::Unmeasured(progress, &reason)),
+                Err(other) => return Err(other),
+            }
         }
         for alarm in &seen {
             logs.alarm(alarm)?;
