@@ -18,8 +18,8 @@ mod margin;
 mod plan;
 mod record;
 pub mod report;
-pub mod statistics;
 mod state;
+pub mod statistics;
 mod study;
 mod summary;
 

@@ -143,8 +143,14 @@ mod tests {
         let of = |word: &str| state(&json!({"outcome": word}));
         assert_eq!(of("healthy"), Some(RunState::Ended(RunOutcome::Healthy)));
         let embedding = Some(RunState::Ended(RunOutcome::EmbeddingCollapsed));
-        assert_eq!((of("collapsed"), of("embedding-collapsed")), (embedding, embedding));
-        assert_eq!(of("both-collapsed"), Some(RunState::Ended(RunOutcome::BothCollapsed)));
+        assert_eq!(
+            (of("collapsed"), of("embedding-collapsed")),
+            (embedding, embedding)
+        );
+        assert_eq!(
+            of("both-collapsed"),
+            Some(RunState::Ended(RunOutcome::BothCollapsed))
+        );
         assert_eq!(state(&json!({})), None);
     }
 

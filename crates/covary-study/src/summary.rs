@@ -215,7 +215,9 @@ impl ArmSummary {
             linear_of_lost: scores(Score::Linear, true),
             relative_std: mean_of(|run| run.relative_std),
             participation_ratio: mean_of(|run| run.participation_ratio),
-            representation_participation_ratio: mean_of(|run| run.representation_participation_ratio),
+            representation_participation_ratio: mean_of(|run| {
+                run.representation_participation_ratio
+            }),
             train_s: mean_of(|run| run.train_s),
             first_collapse_step: steps.reduce(f64::min),
             runs,

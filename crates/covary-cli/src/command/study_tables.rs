@@ -252,13 +252,11 @@ fn margin(map: &MarginMap) -> String {
     let mut table = Table::new(&header);
     for (factor, row) in map.weight.iter().zip(&map.cells) {
         let mut cells = vec![format!("weight x {factor}")];
-        cells.extend(
-            row.iter().map(|cell| {
-                let Rate { k, n, .. } = cell.lost;
-                let (z, h) = (cell.embedding_lost, cell.representation_lost);
-                format!("{k}/{n} ({z}, {h})")
-            }),
-        );
+        cells.extend(row.iter().map(|cell| {
+            let Rate { k, n, .. } = cell.lost;
+            let (z, h) = (cell.embedding_lost, cell.representation_lost);
+            format!("{k}/{n} ({z}, {h})")
+        }));
         table.row(cells);
     }
     text.push_str(&table.render());

@@ -172,7 +172,9 @@ fn accuracy(analysis: &Analysis) -> Markup {
                 format!("{:.0}–{:.0} %", 100.0 * arm.lost.low, 100.0 * arm.lost.high),
                 or_dash(arm.relative_std, |value| format!("{value:.2}")),
                 or_dash(arm.participation_ratio, |value| format!("{value:.1}")),
-                or_dash(arm.representation_participation_ratio, |value| format!("{value:.1}")),
+                or_dash(arm.representation_participation_ratio, |value| {
+                    format!("{value:.1}")
+                }),
                 or_dash(arm.first_collapse_step, |step| format!("{step:.0}")),
                 or_dash(arm.train_s, |seconds| format!("{seconds:.0}")),
             ]
@@ -224,7 +226,10 @@ fn facts(study: &Study, analysis: &Analysis) -> Vec<(&'static str, String)> {
     vec![
         ("runs", format!("{ended} of {}", runs.len())),
         ("embedding lost", count(RunState::has_lost_embedding)),
-        ("representation lost", count(RunState::has_lost_representation)),
+        (
+            "representation lost",
+            count(RunState::has_lost_representation),
+        ),
         ("diverged", count(|state| state == RunState::Diverged)),
         ("seeds", seeds.join(", ")),
         ("data", data.unwrap_or_else(|| config.data.path.clone())),

@@ -79,7 +79,11 @@ expect = "left collapses"
 fn of_spaces(folder: &Path, lost: &str) -> Study {
     let plan = format!("{lost}\n{SPACES}");
     made_up::study(folder, &plan, |arm| made_up::Truth {
-        accuracy: if matches!(arm, "z" | "both") { 0.12 } else { 0.5 },
+        accuracy: if matches!(arm, "z" | "both") {
+            0.12
+        } else {
+            0.5
+        },
         diverges: false,
         loses_h: matches!(arm, "h" | "both"),
     });
@@ -108,7 +112,10 @@ fn a_lost_representation_is_a_lost_run_and_counted_apart_from_a_lost_embedding()
 
 #[test]
 fn a_plan_chooses_which_collapse_counts() {
-    for (rule, expected) in [("embedding", [0, 3, 0, 3]), ("representation", [0, 0, 3, 3])] {
+    for (rule, expected) in [
+        ("embedding", [0, 3, 0, 3]),
+        ("representation", [0, 0, 3, 3]),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let study = of_spaces(folder.path(), &format!("lost = \"{rule}\""));
         let analysis = Analysis::of(&study);

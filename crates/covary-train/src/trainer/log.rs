@@ -33,7 +33,10 @@ impl Logs {
         let lines = run.read_lines(&run.alarms())?;
         let alarms = lines.into_iter().map(serde_json::from_value);
         let alarms = alarms.filter_map(Result::ok).collect();
-        let (steps, measurements) = (run.read_lines(&run.steps())?, run.read_lines(&run.epochs())?);
+        let (steps, measurements) = (
+            run.read_lines(&run.steps())?,
+            run.read_lines(&run.epochs())?,
+        );
         Ok(Alarms::resume(alarms, &steps, &measurements))
     }
 

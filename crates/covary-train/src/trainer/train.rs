@@ -98,9 +98,11 @@ pub fn train(
             watch(Event::Monitor(progress, &measured));
             seen.extend(alarms.observe_monitor(state.step, total_steps, &measured, untrained));
             // Networks start with few directions.
+            let share = state.step as f64 / total_steps as f64;
+            let lost_embedding = measured.spaces.embedding_verdict.is_collapse();
             collapsed = config.monitor.on_collapse == OnCollapse::Stop
-                && measured.spaces.is_collapse()
-                && state.step as f64 >= PATIENCE * total_steps as f64;
+                && share >= PATIENCE
+                && (lost_embedding || alarms.has_lost_representation(share));
         }
         for alarm in &seen {
             logs.alarm(alarm)?;
