@@ -96,7 +96,8 @@ fn collapse(result: &Value) -> String {
         ),
         ("embedding z", "embedding_verdict", "collapse_step"),
     ] {
-        if result[verdict]["outcome"] != "healthy" {
+        let word = result[verdict]["outcome"].as_str();
+        if word.is_some_and(|word| word != "healthy") {
             let since = result[began].as_u64().map_or_else(String::new, |step| {
                 format!(", measured so from step {step} on")
             });

@@ -73,12 +73,7 @@ pub struct Spaces {
 }
 
 impl Spaces {
-    /// Whether either space collapsed.
-    pub fn is_collapse(&self) -> bool {
-        self.embedding_verdict.is_collapse() || self.representation_verdict.is_collapse()
-    }
-
-    /// Which of them did.
+    /// Which of them collapsed.
     pub fn outcome(&self) -> RunOutcome {
         RunOutcome::of(
             self.embedding_verdict.is_collapse(),

@@ -115,6 +115,11 @@ impl Alarms {
         &self.raised
     }
 
+    /// Whether the measurements up to this share of the steps say that the representation is lost.
+    pub fn has_lost_representation(&self, share: f64) -> bool {
+        self.representation.is_lost(share)
+    }
+
     /// New signs in a step; none without telemetry.
     pub fn observe(
         &mut self,

@@ -107,9 +107,11 @@ pub fn train(
                         untrained,
                     ));
                     // Networks start with few directions.
+                    let share = state.step as f64 / total_steps as f64;
+                    let lost_embedding = measured.spaces.embedding_verdict.is_collapse();
                     collapsed = config.monitor.on_collapse == OnCollapse::Stop
-                        && measured.spaces.is_collapse()
-                        && state.step as f64 >= PATIENCE * total_steps as f64;
+                        && share >= PATIENCE
+                        && (lost_embedding || alarms.has_lost_representation(share));
                 }
                 Err(TrainError::Probe(reason)) => watch(Event::Unmeasured(progress, &reason)),
                 Err(other) => return Err(other),
