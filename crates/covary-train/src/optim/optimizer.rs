@@ -48,30 +48,36 @@ impl Slot {
     /// The parts of the network's vectors and of the state.
     fn parts<'a>(
         &'a mut self,
-        mut parameters: &'a mut [f32],
-        mut gradients: &'a mut [f32],
+        parameters: &'a mut [f32],
+        gradients: &'a mut [f32],
     ) -> Vec<Part<'a>> {
-        let (mut first, mut second) = (self.first.as_mut_slice(), self.second.as_mut_slice());
+        let (mut parameters, mut gradients) = (Rest(parameters), Rest(gradients));
+        let (mut first, mut second) = (Rest(&mut self.first), Rest(&mut self.second));
         let mut parts = Vec::with_capacity(self.spans.len());
         for span in &self.spans {
             let len = span.range.len();
             parts.push(Part {
                 shape: &span.shape,
                 settings: span.settings,
-                parameters: take(&mut parameters, len),
-                gradients: take(&mut gradients, len),
-                first: take(&mut first, len),
-                second: take(&mut second, if span.second { len } else { 0 }),
+                parameters: parameters.take(len),
+                gradients: gradients.take(len),
+                first: first.take(len),
+                second: second.take(if span.second { len } else { 0 }),
             });
         }
         parts
     }
 }
 
-/// Takes the first `len` numbers off.
-fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
-    rest.split_off_mut(..len)
-        .expect("parts lie one after the other")
+/// What is left of a flat vector whose parts are taken off one after the other.
+struct Rest<'a>(&'a mut [f32]);
+
+impl<'a> Rest<'a> {
+    fn take(&mut self, len: usize) -> &'a mut [f32] {
+        let (part, rest) = std::mem::take(&mut self.0).split_at_mut(len);
+        self.0 = rest;
+        part
+    }
 }
 
 impl Optimizer {

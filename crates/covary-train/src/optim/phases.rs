@@ -115,7 +115,7 @@ pub(crate) fn check(configs: &[PhaseConfig]) -> Result<(), (String, String)> {
         }
         before = until;
     }
-    if configs.is_empty() || before == 1.0 {
+    if configs.is_empty() || before >= 1.0 {
         Ok(())
     } else {
         let reason = format!("the last phase ends at {before}, not at 1");
