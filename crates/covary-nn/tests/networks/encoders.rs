@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use covary_kernels::{Isa, Precision};
-use covary_nn::{ENCODERS, EncoderConfig, EngineConfig, Initialisation, Network, Stem};
+use covary_nn::{ENCODERS, EncoderConfig, EngineConfig, Initialisation, Network, NnError, Stem};
 
 use crate::engines::{agree, burn};
 use crate::{cosine, engine, largest_difference, numbers};
@@ -186,4 +186,26 @@ fn names_are_distinct_and_those_of_pytorch_s_modules() {
     assert_eq!(shape("features.7.weight"), [16, 4, 3, 3]);
     assert_eq!(shape("features.18.weight"), [16, 16, 3, 3]);
     assert_eq!(shape("features.19.bias"), [16]);
+}
+
+#[test]
+fn choices_that_make_no_encoder_are_told() {
+    let refused = |name, width, size| {
+        let config = EncoderConfig::named(name, width);
+        Network::encoder(&config, size, &engine()).unwrap_err()
+    };
+    let unknown = refused("resnet19", 4, [32, 32]);
+    assert!(matches!(unknown, NnError::UnknownEncoder(_)));
+    assert!(unknown.to_string().contains("resnet34"), "{unknown}");
+    for (width, size) in [(0, [32, 32]), (4, [7, 32])] {
+        let error = refused("resnet18", width, size);
+        assert!(matches!(error, NnError::Size { .. }), "{error}");
+    }
+    let mut config = EncoderConfig::named("vgg6", 4);
+    config.channels = vec![4, 8];
+    let error = Network::encoder(&config, [32, 32], &engine()).unwrap_err();
+    assert!(
+        matches!(error, NnError::Channels { stages: 3, .. }),
+        "{error}"
+    );
 }
