@@ -13,14 +13,14 @@ pub mod rng;
 mod sheet;
 
 pub use augment::{
-    AUGMENTATIONS, AugmentConfig, Augmenter, ColourJitter, Filter, GaussianBlur, Greyscale,
-    HorizontalFlip, Normalise, RandomResizedCrop, Solarise, ViewConfig,
+    AUGMENTATIONS, AugmentConfig, Augmenter, ColourJitter, Filter, GaussianBlur, Greyscale, Group,
+    HorizontalFlip, Normalise, RandomResizedCrop, Side, Solarise, ViewConfig, ViewGroup,
 };
 pub use dataset::{
     Dataset, FORMATS, Format, Image, ImageSize, ReadOptions, SkippedImage, Split, open,
 };
 pub use download::{Archive, DOWNLOADS, FetchOptions, Progress, fetch};
 pub use error::DataError;
-pub use loader::{EvaluationImages, HoldOut, Loader, LoaderConfig, hold_out};
+pub use loader::{EvaluationImages, HoldOut, Loader, LoaderConfig, ViewBatch, hold_out};
 pub use preview::{PreviewOptions, preview};
 pub use sheet::Sheet;

@@ -28,6 +28,10 @@ pub enum EngineConfig {
 #[derive(Debug)]
 pub struct Network {
     engine: Engine,
+    /// What encoders for images of other sides are made from.
+    encoder: Option<(ResNetConfig, EngineConfig)>,
+    /// Engines of groups of images whose side is not the network's own, with that side.
+    groups: Vec<Option<(usize, Engine)>>,
     input_width: usize,
     output_width: usize,
     layout: Layout,
@@ -45,8 +49,54 @@ enum Engine {
 }
 
 impl Engine {
+    fn resnet(config: &ResNetConfig, engine: &EngineConfig) -> Self {
+        match engine {
+            EngineConfig::Kernels { isa, precision } => Self::ResNet(Box::new(ResNetKernels::new(
+                config.rows,
+                config.columns,
+                config.width,
+                config.blocks,
+                *isa,
+                *precision,
+            ))),
+            EngineConfig::Burn(device) => Self::graph(
+                Architecture::ResNet(config.clone()),
+                device,
+                config.layouts(),
+            ),
+        }
+    }
+
     fn graph(architecture: Architecture, device: &Device, layouts: (Layout, Layout)) -> Self {
         Self::Graph(Box::new(GraphEngine::new(architecture, device, layouts)))
+    }
+
+    fn forward(
+        &mut self,
+        parameters: &[f32],
+        statistics: &mut [f32],
+        input: &[f32],
+        views: usize,
+        keep_tape: bool,
+        out: &mut [f32],
+    ) {
+        match self {
+            Self::ResNet(kernels) => {
+                kernels.forward(parameters, Some(statistics), input, views, keep_tape, out);
+            }
+            Self::Mlp(kernels) => kernels.forward(parameters, Some(statistics), input, views, out),
+            Self::Graph(graph) => {
+                graph.forward(parameters, statistics, input, views, keep_tape, out);
+            }
+        }
+    }
+
+    fn invalidate(&mut self) {
+        match self {
+            Self::ResNet(kernels) => kernels.invalidate(),
+            Self::Mlp(kernels) => kernels.invalidate(),
+            Self::Graph(graph) => graph.invalidate(),
+        }
     }
 }
 
@@ -56,26 +106,11 @@ impl Network {
     /// # Errors
     /// [`NnError::Size`] for sizes that make no network.
     pub fn resnet(config: &ResNetConfig, engine: &EngineConfig) -> Result<Self, NnError> {
-        let layouts = config.layouts();
-        let engine = match engine {
-            EngineConfig::Kernels { isa, precision } => {
-                Engine::ResNet(Box::new(ResNetKernels::new(
-                    config.rows,
-                    config.columns,
-                    config.width,
-                    config.blocks,
-                    *isa,
-                    *precision,
-                )))
-            }
-            EngineConfig::Burn(device) => Engine::graph(
-                Architecture::ResNet(config.clone()),
-                device,
-                layouts.clone(),
-            ),
-        };
         let input_width = config.rows * config.columns * 3;
-        Ok(Self::new(engine, input_width, config.features(), layouts))
+        let kernels = Engine::resnet(config, engine);
+        let mut network = Self::new(kernels, input_width, config.features(), config.layouts());
+        network.encoder = Some((config.clone(), engine.clone()));
+        Ok(network)
     }
 
     /// A head: `[views * n, in]` to `[views * n, out]`.
@@ -107,6 +142,8 @@ impl Network {
         initialise::statistics(&statistics_layout, &mut statistics);
         Self {
             engine,
+            encoder: None,
+            groups: Vec::new(),
             input_width,
             output_width,
             parameters: vec![0.0; layout.len()],
@@ -137,33 +174,92 @@ impl Network {
         self.train(input, views, false)
     }
 
+    /// [`Network::forward`] of an encoder on one of several groups of images, each of a side of its own, with a tape of its own for
+    /// [`Network::backward_group`]. Groups share parameters, gradients and running statistics. A group may come with another side at the
+    /// next call.
+    ///
+    /// # Shapes
+    /// - input: `[views * n, side, side, 3]` → `[views * n, output width]`
+    ///
+    /// # Panics
+    /// If the network is a head and `side` is not its own.
+    pub fn forward_group(
+        &mut self,
+        group: usize,
+        side: usize,
+        input: &[f32],
+        views: usize,
+    ) -> Vec<f32> {
+        self.train_group(group, side, input, views, true)
+    }
+
+    /// [`Network::forward_group`] without a backward pass: for targets.
+    pub fn forward_group_untracked(
+        &mut self,
+        group: usize,
+        side: usize,
+        input: &[f32],
+        views: usize,
+    ) -> Vec<f32> {
+        self.train_group(group, side, input, views, false)
+    }
+
     fn train(&mut self, input: &[f32], views: usize, keep_tape: bool) -> Vec<f32> {
         let mut out = self.output_for(input);
-        let statistics = Some(self.statistics.as_mut_slice());
-        match &mut self.engine {
-            Engine::ResNet(kernels) => kernels.forward(
-                &self.parameters,
-                statistics,
-                input,
-                views,
-                keep_tape,
-                &mut out,
-            ),
-            Engine::Mlp(kernels) => {
-                kernels.forward(&self.parameters, statistics, input, views, &mut out);
+        let (parameters, statistics) = (&self.parameters, &mut self.statistics);
+        self.engine
+            .forward(parameters, statistics, input, views, keep_tape, &mut out);
+        out
+    }
+
+    fn train_group(
+        &mut self,
+        group: usize,
+        side: usize,
+        input: &[f32],
+        views: usize,
+        keep_tape: bool,
+    ) -> Vec<f32> {
+        let own = group == 0 && self.input_width == side * side * 3;
+        if own {
+            self.groups.first_mut().map(Option::take);
+            return self.train(input, views, keep_tape);
+        }
+        if self.groups.len() <= group {
+            self.groups.resize_with(group + 1, || None);
+        }
+        let stands = self.groups[group]
+            .as_ref()
+            .is_some_and(|(of, _)| *of == side);
+        if !stands {
+            let (config, engine) = self.encoder.as_ref().expect("groups are of encoders");
+            let config = ResNetConfig {
+                rows: side,
+                columns: side,
+                ..config.clone()
+            };
+            self.groups[group] = Some((side, Engine::resnet(&config, engine)));
+        }
+        let (_, engine) = self.groups[group].as_mut().expect("made above");
+        let mut out = vec![0.0; input.len() / (side * side * 3) * self.output_width];
+        let (parameters, statistics) = (&self.parameters, &mut self.statistics);
+        engine.forward(parameters, statistics, input, views, keep_tape, &mut out);
+        out
+    }
+
+    /// Adds the gradients of the last [`Network::forward_group`] of a group.
+    pub fn backward_group(&mut self, group: usize, output_gradient: &[f32]) {
+        match self.groups.get_mut(group) {
+            Some(Some((_, Engine::ResNet(kernels)))) => {
+                kernels.backward(&self.parameters, output_gradient, &mut self.gradients);
             }
-            Engine::Graph(graph) => {
-                graph.forward(
-                    &self.parameters,
-                    &mut self.statistics,
-                    input,
-                    views,
-                    keep_tape,
-                    &mut out,
-                );
+            Some(Some((_, Engine::Graph(graph)))) => {
+                graph.backward(output_gradient, &mut self.gradients);
+            }
+            _ => {
+                self.backward(output_gradient);
             }
         }
-        out
     }
 
     fn output_for(&self, input: &[f32]) -> Vec<f32> {
@@ -264,11 +360,9 @@ impl Network {
     }
 
     fn invalidate(&mut self) {
-        match &mut self.engine {
-            Engine::ResNet(kernels) => kernels.invalidate(),
-            Engine::Mlp(kernels) => kernels.invalidate(),
-            Engine::Graph(graph) => graph.invalidate(),
-        }
+        self.engine.invalidate();
+        let groups = self.groups.iter_mut().flatten();
+        groups.for_each(|(_, engine)| engine.invalidate());
     }
 
     /// Width of a row of the output.

@@ -60,7 +60,7 @@ impl List {
                 .into_iter(),
         );
         section(
-            "augmentations (augment.view_a.NAME, augment.view_b.NAME)",
+            "augmentations (augment.view_a.NAME, augment.view_b.NAME, NAME in [[augment.views]])",
             covary_data::AUGMENTATIONS
                 .iter()
                 .map(|(name, about)| (*name, (*about).to_owned())),

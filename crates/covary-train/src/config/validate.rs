@@ -86,7 +86,9 @@ pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainE
     };
     at_least("epochs", config.epochs, 1)?;
     at_least("batch_size", config.batch_size as u64, 2)?;
-    at_least("augment.size", config.augment.size as u64, 8)?;
+    for (key, side) in config.augment.sides() {
+        at_least(&format!("augment.{key}"), side as u64, 8)?;
+    }
     at_least("encoder.width", config.encoder.width as u64, 1)?;
     at_least("projector.layers", config.projector.layers as u64, 1)?;
     at_least("projector.hidden", config.projector.hidden as u64, 1)?;

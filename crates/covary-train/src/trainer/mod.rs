@@ -1,6 +1,7 @@
 //! Training: the networks, the step, the loop over batches, and what goes into a checkpoint.
 
 mod alarm;
+mod forward;
 mod log;
 mod model;
 mod step;
@@ -65,7 +66,7 @@ impl TrainState {
             .map(|(name, layout)| (*name, layout))
             .collect();
         Ok(Self {
-            objective: Objective::new(&config.method_config())?,
+            objective: Objective::of_views(&config.method_config(), config.view_count())?,
             step: 0,
             total_steps,
             optimizer: Optimizer::new(&config.optimizer, isa, &layouts),
