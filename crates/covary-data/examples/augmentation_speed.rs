@@ -31,19 +31,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         let config = LoaderConfig {
             batch_size: 256,
-            views: 2,
             seed: 0,
             limit: None,
             drop_last: true,
         };
         let mut loader = Loader::new(Arc::clone(&dataset), augment, config)?;
         let mut out = Vec::new();
-        loader.fill(0, 0, &mut out);
+        loader.fill(0, 0, 0.0, &mut out);
         let mut rates: Vec<f64> = (0..5)
             .map(|_| {
                 let start = Instant::now();
                 for batch in 0..BATCHES.min(loader.batches_per_epoch()) {
-                    loader.fill(0, batch, &mut out);
+                    loader.fill(0, batch, 0.0, &mut out);
                 }
                 (BATCHES * 256) as f64 / start.elapsed().as_secs_f64()
             })

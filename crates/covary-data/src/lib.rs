@@ -13,8 +13,8 @@ pub mod rng;
 mod sheet;
 
 pub use augment::{
-    AUGMENTATIONS, AugmentConfig, Augmenter, ColourJitter, Filter, GaussianBlur, Greyscale,
-    HorizontalFlip, Normalise, RandomResizedCrop, Solarise, ViewConfig,
+    AUGMENTATIONS, AugmentConfig, Augmenter, ColourJitter, Filter, GaussianBlur, Greyscale, Group,
+    HorizontalFlip, Normalise, RandomResizedCrop, Side, Solarise, ViewConfig, ViewGroup,
 };
 pub use dataset::{
     Dataset, FORMATS, Format, Image, ImageSize, Megabytes, PassedOver, PassedOverKind, ReadOptions,
@@ -22,6 +22,8 @@ pub use dataset::{
 };
 pub use download::{Archive, DOWNLOADS, FetchOptions, Progress, fetch};
 pub use error::DataError;
-pub use loader::{EvaluationImages, HoldOut, Loader, LoaderConfig, hold_out, random_sample};
+pub use loader::{
+    EvaluationImages, HoldOut, Loader, LoaderConfig, ViewBatch, hold_out, random_sample,
+};
 pub use preview::{PreviewOptions, preview};
 pub use sheet::Sheet;

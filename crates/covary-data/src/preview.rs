@@ -9,7 +9,7 @@ use crate::{AugmentConfig, Augmenter, DataError, Dataset, Sheet, rng::stream};
 pub struct PreviewOptions {
     /// Images, the first of the data set. Default 8.
     pub images: usize,
-    /// Views of each image, made as `view_a` and `view_b` in turn. Default 8.
+    /// Views of each image, at least; the views of a step in their order, then those of the next epochs. Default 8.
     pub views: usize,
     /// Side of a tile in pixels; rounded up to a multiple of the image size. Default 96.
     pub tile: usize,
@@ -43,17 +43,28 @@ pub fn preview(
 ) -> Result<(), DataError> {
     augment.validate("augment")?;
     let rows = options.images.min(dataset.len());
-    let mut sheet = Sheet::new(rows, options.views + 1, augment.size, options.tile);
+    let groups = augment.groups(1.0);
+    let views: Vec<_> = groups
+        .iter()
+        .flat_map(|group| group.views.iter().map(|view| (group.size, view)))
+        .collect();
+    let columns = options.views.max(views.len());
+    let mut sheet = Sheet::new(rows, columns + 1, augment.size, options.tile);
     let mut augmenter = Augmenter::default();
     let mut values = vec![0.0; augment.size * augment.size * 3];
     for row in 0..rows {
         let image = dataset.image(row);
         augmenter.clean(augment, image, &mut values);
-        sheet.draw(row, 0, augment, &values);
-        for view in 0..options.views {
-            let mut random = stream(options.seed, options.epoch, row as u64, view as u64);
-            augmenter.view(augment, image, view as u64, &mut random, &mut values);
-            sheet.draw(row, view + 1, augment, &values);
+        sheet.draw(row, 0, augment, augment.size, &values);
+        for column in 0..columns {
+            let (view, later) = (column % views.len(), column / views.len());
+            let (size, steps) = views[view];
+            let epoch = options.epoch + later as u64;
+            let mut random = stream(options.seed, epoch, row as u64, view as u64);
+            let mut values = vec![0.0; size * size * 3];
+            let normalise = &augment.normalise;
+            augmenter.view_of(steps, size, normalise, image, &mut random, &mut values);
+            sheet.draw(row, column + 1, augment, size, &values);
         }
     }
     sheet.save(path)

@@ -31,17 +31,27 @@ impl Sheet {
         }
     }
 
-    /// Draws one normalised image, `[size, size, 3]`, undoing the normalisation.
-    pub fn draw(&mut self, row: usize, column: usize, augment: &AugmentConfig, values: &[f32]) {
-        let (size, scale) = (self.size, self.scale);
-        let step = size * scale + GAP;
+    /// Draws one normalised image, `[size, size, 3]`, undoing the normalisation. One that is smaller than the sheet's images is drawn at
+    /// the same scale in the middle of its tile, a larger one is cut to it.
+    pub fn draw(
+        &mut self,
+        row: usize,
+        column: usize,
+        augment: &AugmentConfig,
+        size: usize,
+        values: &[f32],
+    ) {
+        let scale = self.scale;
+        let step = self.size * scale + GAP;
+        let margin = self.size.saturating_sub(size) * scale / 2;
         let (top, left) = (
-            GAP + row * step,
-            GAP + column * step + if column == 0 { 0 } else { GAP },
+            GAP + row * step + margin,
+            GAP + column * step + if column == 0 { 0 } else { GAP } + margin,
         );
+        let shown = size.min(self.size);
         let (mean, std) = (augment.normalise.mean, augment.normalise.std);
-        for y in 0..size * scale {
-            for x in 0..size * scale {
+        for y in 0..shown * scale {
+            for x in 0..shown * scale {
                 let pixel = &values[((y / scale) * size + x / scale) * 3..][..3];
                 let colour = [0, 1, 2].map(|c| {
                     ((f64::from(pixel[c]) * std[c] + mean[c]) * 255.0)

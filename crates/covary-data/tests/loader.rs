@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use covary_data::{
     AugmentConfig, Augmenter, DataError, Dataset, EvaluationImages, Image, Loader, LoaderConfig,
-    ReadOptions, Split, hold_out, open, rng,
+    ReadOptions, Split, ViewBatch, ViewConfig, hold_out, open, rng,
 };
 use rayon::ThreadPoolBuilder;
 
@@ -26,7 +26,6 @@ fn dataset() -> Arc<Dataset> {
 fn config() -> LoaderConfig {
     LoaderConfig {
         batch_size: 8,
-        views: 2,
         seed: 3,
         limit: None,
         drop_last: true,
@@ -40,8 +39,9 @@ fn loader(config: LoaderConfig) -> Loader {
 /// Indices and bits of a batch.
 fn batch(loader: &mut Loader, epoch: u64, batch: usize) -> (Vec<u32>, Vec<u32>) {
     let mut views = Vec::new();
-    let indices = loader.fill(epoch, batch, &mut views).to_vec();
-    (indices, views.into_iter().map(f32::to_bits).collect())
+    let indices = loader.fill(epoch, batch, 0.0, &mut views).to_vec();
+    let values = views.into_iter().flat_map(|group| group.values);
+    (indices, values.map(f32::to_bits).collect())
 }
 
 /// Images of an epoch in their order.
@@ -104,6 +104,53 @@ fn a_view_depends_on_its_coordinates_alone() {
                 .eq(bits.iter().copied()),
             "view {view} of {index}"
         );
+    }
+}
+
+#[test]
+fn groups_of_views_have_their_sizes_and_leave_the_pair_as_it_is() {
+    let text = "pair_size = [[0.0, 16], [0.5, 32]]\n[[views]]\ncount = 3\nsize = 12\ncrop.scale = [0.1, 0.3]";
+    let augment: AugmentConfig = toml::from_str(text).unwrap();
+    let group = augment.views[0].clone();
+    let dataset = dataset();
+    let mut many = Loader::new(Arc::clone(&dataset), augment, config()).unwrap();
+    let mut pair = Loader::new(Arc::clone(&dataset), AugmentConfig::default(), config()).unwrap();
+    let (mut early, mut late, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+    many.fill(1, 2, 0.49, &mut early);
+    let indices = many.fill(1, 2, 0.5, &mut late).to_vec();
+    pair.fill(1, 2, 0.5, &mut alone);
+    let shape = |groups: &[ViewBatch]| -> Vec<(usize, usize, usize)> {
+        let groups = groups.iter();
+        groups.map(|g| (g.size, g.views, g.values.len())).collect()
+    };
+    let pixels = |side: usize, views: usize| views * 8 * side * side * 3;
+    assert_eq!(
+        shape(&early),
+        [(16, 2, pixels(16, 2)), (12, 3, pixels(12, 3))]
+    );
+    assert_eq!(
+        shape(&late),
+        [(32, 2, pixels(32, 2)), (12, 3, pixels(12, 3))]
+    );
+    // Further groups change nothing in the pair, and no size changes another group.
+    assert_eq!(late[0], alone[0]);
+    assert_eq!(late[1], early[1]);
+    // The views of the group are the third to the fifth of an image.
+    let alike = AugmentConfig {
+        size: 12,
+        view_a: ViewConfig {
+            crop: group.crop,
+            ..ViewConfig::default()
+        },
+        ..AugmentConfig::default()
+    };
+    let mut alone = vec![0.0; 12 * 12 * 3];
+    for (position, view) in late[1].values.chunks_exact(12 * 12 * 3).enumerate() {
+        let index = indices[position % 8];
+        let mut random = rng::stream(3, 1, u64::from(index), 2 + (position / 8) as u64);
+        let image = dataset.image(index as usize);
+        Augmenter::default().view(&alike, image, 0, &mut random, &mut alone);
+        assert_eq!(view, alone, "view {position}");
     }
 }
 
@@ -207,14 +254,6 @@ fn impossible_configurations_are_refused_by_key() {
             },
             "data.limit",
         ),
-        (
-            AugmentConfig::default(),
-            LoaderConfig {
-                views: 0,
-                ..config()
-            },
-            "views",
-        ),
     ] {
         let error = Loader::new(dataset(), augment, config).unwrap_err();
         assert!(
@@ -292,8 +331,10 @@ fn images_of_any_size_become_views_and_clean_images() {
         ..config()
     };
     let mut loader = Loader::new(dataset, augment, config).unwrap();
-    loader.fill(0, 0, &mut out);
-    assert!(out.len() == 2 * 6 * VIEW && out.iter().all(|value| value.is_finite()));
+    let mut groups = Vec::new();
+    loader.fill(0, 0, 0.0, &mut groups);
+    let views = &groups[0].values;
+    assert!(views.len() == 2 * 6 * VIEW && views.iter().all(|value| value.is_finite()));
 }
 
 #[test]

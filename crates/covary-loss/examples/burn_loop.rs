@@ -10,7 +10,7 @@ use std::error::Error;
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use covary_loss::method::{MethodConfig, TargetConfig};
-use covary_loss::{BranchOutputs, Objective};
+use covary_loss::{BranchOutputs, Branches, Objective};
 
 /// Rows of a batch, width of an input, width of an embedding.
 const N: usize = 64;
@@ -50,9 +50,11 @@ fn train(name: &str) -> Result<[f64; 2], Box<dyn Error>> {
         let outputs = BranchOutputs {
             n: N,
             d: D,
-            embedding: [Some(&a), Some(&b)],
-            prediction: [None; 2],
-            target: [None; 2],
+            branches: Branches {
+                embedding: vec![Some(&a), Some(&b)],
+                prediction: Vec::new(),
+                target: Vec::new(),
+            },
         };
         let evaluation = objective.evaluate(&outputs, step as f64 / STEPS as f64)?;
         losses[usize::from(step > 0)] = evaluation.total;

@@ -1,8 +1,8 @@
 //! Whether a loss by itself holds collapse off: free embeddings are optimised under it, without a network.
 //!
-//! Two views of N rows, D columns, start spread (independent normal numbers), on a plane (rank 2) and constant, the latter two but for
+//! Views of N rows, D columns, start spread (independent normal numbers), on a plane (rank 2) and constant, the latter two but for
 //! noise of 1e-3: gradients of losses that see covariances alone lie in the span of the columns, so that none leaves an exact plane.
-//! The second view is the first plus a tenth of independent noise. Predictors are the identity, targets the other view's embedding.
+//! Every view but the first is the first plus a tenth of independent noise. Predictors are the identity, targets the other view's embedding.
 //! The optimizer is Adam with one second moment for a whole view instead of one a number: it treats all directions alike, so that it
 //! neither makes rank nor destroys it. Nothing bounds the embeddings' scale.
 
@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use covary_score::{EmbeddingError, Embeddings, Outcome, Sample, Verdict};
 
+use crate::branches::{Branch, Branches, ViewCount};
 use crate::error::LossError;
 use crate::method::MethodConfig;
 use crate::objective::Objective;
@@ -38,6 +39,8 @@ pub struct CheckOptions {
     pub steps: u64,
     /// Seed of the starts. Default 0.
     pub seed: u64,
+    /// Views. Default two.
+    pub views: ViewCount,
 }
 
 impl Default for CheckOptions {
@@ -47,6 +50,7 @@ impl Default for CheckOptions {
             d: 32,
             steps: 300,
             seed: 0,
+            views: ViewCount::PAIR,
         }
     }
 }
@@ -136,9 +140,9 @@ pub fn check(method: &MethodConfig, options: CheckOptions) -> Result<CheckReport
     let mut scaled = [0.0; 3];
     for (loss, scale) in scaled.iter_mut().zip([1.0_f32, 10.0, 100.0]) {
         let z: Vec<f32> = spread.iter().map(|z| scale * z).collect();
-        let mut objective =
-            Objective::new(method).map_err(|source| CheckError::Loss { step: 0, source })?;
-        *loss = step(&mut objective, &[z.clone(), z], options, 0)?.0;
+        let mut objective = objective(method, options)?;
+        let aligned = vec![z; options.views.all];
+        *loss = step(&mut objective, &aligned, options, 0)?.0;
     }
     let (verdict, reason) = judge(&courses, scaled);
     Ok(CheckReport {
@@ -187,11 +191,10 @@ fn judge(courses: &[Course], scaled: [f64; 3]) -> (CheckVerdict, String) {
 }
 
 fn course(method: &MethodConfig, from: Start, options: CheckOptions) -> Result<Course, CheckError> {
-    let mut objective =
-        Objective::new(method).map_err(|source| CheckError::Loss { step: 0, source })?;
+    let mut objective = objective(method, options)?;
     let mut z = start(from, options);
     let before = measure(&z[0], options.d)?;
-    let mut optimizers = [Adam::default(), Adam::default()];
+    let mut optimizers: Vec<Adam> = z.iter().map(|_| Adam::default()).collect();
     let (mut first, mut last) = (None, 0.0);
     for at in 0..options.steps {
         let (loss, gradients) = step(&mut objective, &z, options, at)?;
@@ -214,20 +217,22 @@ fn course(method: &MethodConfig, from: Start, options: CheckOptions) -> Result<C
     })
 }
 
-/// Loss and the gradients of both views.
+fn objective(method: &MethodConfig, options: CheckOptions) -> Result<Objective, CheckError> {
+    Objective::of_views(method, options.views)
+        .map_err(|source| CheckError::Loss { step: 0, source })
+}
+
+/// Loss and the gradients of all views.
 fn step(
     objective: &mut Objective,
-    z: &[Vec<f32>; 2],
+    z: &[Vec<f32>],
     options: CheckOptions,
     at: u64,
-) -> Result<(f64, [Vec<f32>; 2]), CheckError> {
-    let views = [Some(z[0].as_slice()), Some(z[1].as_slice())];
+) -> Result<(f64, Vec<Vec<f32>>), CheckError> {
     let outputs = BranchOutputs {
         n: options.n,
         d: options.d,
-        embedding: views,
-        prediction: views,
-        target: views,
+        branches: Branches::from_fn(z.len(), |_, view| Some(z[view].as_slice())),
     };
     let progress = at as f64 / options.steps.max(1) as f64;
     let evaluation = objective
@@ -236,21 +241,24 @@ fn step(
             step: at + 1,
             source,
         })?;
-    let gradients = [0, 1].map(|view| {
-        let mut sum = vec![0.0; z[view].len()];
-        let gradients = &evaluation.gradients;
-        for part in [&gradients.embedding[view], &gradients.prediction[view]] {
+    let gradients = z.iter().enumerate().map(|(view, z)| {
+        let mut sum = vec![0.0; z.len()];
+        for branch in [Branch::Embedding, Branch::Prediction] {
+            let part = &evaluation.gradients.of(branch)[view];
             for (sum, g) in sum.iter_mut().zip(part.iter().flatten()) {
                 *sum += g;
             }
         }
         sum
     });
-    Ok((evaluation.total, gradients))
+    Ok((evaluation.total, gradients.collect()))
 }
 
-/// Both views at a start.
-fn start(from: Start, options: CheckOptions) -> [Vec<f32>; 2] {
+/// The streams of noise of two neighbouring views lie this far apart.
+const NEXT_VIEW: u64 = 1 << 32;
+
+/// All views at a start.
+fn start(from: Start, options: CheckOptions) -> Vec<Vec<f32>> {
     let CheckOptions { n, d, seed, .. } = options;
     let normal = |stream: u64, len| numbers(8 * seed + stream, len);
     let a = match from {
@@ -278,10 +286,14 @@ fn start(from: Start, options: CheckOptions) -> [Vec<f32>; 2] {
         Start::Constant | Start::Plane => BETWEEN_VIEWS * NOISE,
         Start::Spread => BETWEEN_VIEWS,
     };
-    let noise = normal(5, n * d);
-    let b = a.iter().zip(noise).map(|(z, noise)| z + between * noise);
-    let b = b.collect();
-    [a, b]
+    let mut views = vec![a];
+    for view in 1..options.views.all {
+        let noise = normal(5 + (view as u64 - 1) * NEXT_VIEW, n * d);
+        let other = views[0].iter().zip(noise);
+        let other = other.map(|(z, noise)| z + between * noise).collect();
+        views.push(other);
+    }
+    views
 }
 
 /// Mean std of a dimension, and the verdict.

@@ -81,13 +81,7 @@ impl Described {
             .collect();
         for step in 0..steps {
             let [a, b] = [2 * step, 2 * step + 1].map(|seed| numbers(seed, n * d));
-            let outputs = BranchOutputs {
-                n,
-                d,
-                embedding: [Some(&a), Some(&b)],
-                prediction: [None; 2],
-                target: [None; 2],
-            };
+            let outputs = BranchOutputs::embeddings(n, d, &[&a, &b]);
             let evaluation = objective.evaluate(&outputs, 1.0)?;
             let found = evaluation.terms.iter().zip(&evaluation.term_gradients);
             for (trial, (value, gradients)) in terms.iter_mut().zip(found) {

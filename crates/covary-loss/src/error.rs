@@ -32,12 +32,22 @@ pub enum LossError {
     Shape {
         /// Embedding, prediction or target.
         what: &'static str,
-        /// `a` or `b`.
-        view: char,
+        /// `a`, `b`, `c`, ...
+        view: String,
         /// Numbers found.
         found: usize,
         /// Numbers needed.
         expected: usize,
+    },
+    /// Too few views.
+    #[error(
+        "{all} views, {first} of them in the first group: a loss compares at least 2 views, 1 of them in the first group"
+    )]
+    Views {
+        /// Views of the first group.
+        first: usize,
+        /// Views of all groups.
+        all: usize,
     },
     /// A term's settings.
     #[error("terms.{term}: {reason}")]

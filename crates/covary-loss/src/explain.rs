@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::branches::ViewCount;
 use crate::method::{Directions, Normalise, StopGradient};
 use crate::objective::Objective;
 use crate::term::{Collapse, Invariances, Scope};
@@ -20,7 +21,7 @@ pub struct TermDescription {
     pub hinge: Option<f64>,
     /// What leaves its value as it is.
     pub invariances: Invariances,
-    /// Its value at complete collapse, directions included; none where that depends on the vector.
+    /// Its value at complete collapse, both directions included; none where that depends on the vector.
     pub collapsed: Option<f64>,
 }
 
@@ -39,7 +40,7 @@ impl Objective {
                 name: term.name.clone(),
                 weight: term.weight,
                 formula: term.directions[0].formula(),
-                hinge: term.hinge,
+                hinge: term.directions[0].hinge(),
                 invariances: term.directions[0].invariances(),
                 collapsed: self.collapsed(term, collapse),
             })
@@ -48,12 +49,9 @@ impl Objective {
 
     fn collapsed(&self, term: &WeightedTerm, collapse: Collapse) -> Option<f64> {
         let value = term.directions[0].collapsed(collapse)?;
-        let is_sum = term.directions[0].scope() == Scope::Pair
-            && self.branches.directions == Directions::Sum;
-        Some(if is_sum {
-            value * term.directions.len() as f64
-        } else {
-            value
+        Some(match term.directions[0].scope() {
+            Scope::Views => value,
+            Scope::Pair | Scope::X => value * self.wiring.factor() as f64,
         })
     }
 
@@ -108,20 +106,23 @@ impl Objective {
     }
 
     fn explain_pairs(&self) -> String {
-        let x = match (self.has_predictor, self.branches.stop_gradient) {
+        let x = match (self.wiring.has_predictor, self.stop_gradient) {
             (true, StopGradient::X) => "prediction, without gradient,",
             (true, _) => "prediction",
             (false, StopGradient::X) => "embedding, without gradient,",
             (false, _) => "embedding",
         };
-        let y = if self.has_target {
+        let y = if self.wiring.has_target {
             "momentum target's embedding, without gradient,"
-        } else if self.branches.stop_gradient == StopGradient::Y {
+        } else if self.stop_gradient == StopGradient::Y {
             "embedding, without gradient,"
         } else {
             "embedding"
         };
-        match (self.branches.symmetric, self.branches.directions) {
+        if !self.wiring.views.is_pair() {
+            return self.explain_many(x, y);
+        }
+        match (self.wiring.symmetric, self.wiring.directions) {
             (false, _) => format!("x = {x} of view a, y = {y} of view b"),
             (true, Directions::Mean) => {
                 format!("x = {x} of one view, y = {y} of the other: mean of both directions")
@@ -130,6 +131,23 @@ impl Objective {
                 format!("x = {x} of one view, y = {y} of the other: sum of both directions")
             }
         }
+    }
+
+    fn explain_many(&self, x: &str, y: &str) -> String {
+        let ViewCount { first, all } = self.wiring.views;
+        let other = if self.wiring.is_one_kind() || first == all {
+            "each other view".into()
+        } else {
+            format!("each other of the first {first} views")
+        };
+        let mean = match self.wiring.directions {
+            Directions::Mean => "mean",
+            Directions::Sum => "twice the mean",
+        };
+        format!(
+            "x = {x} of each of {all} views, y = {y} of {other}: {mean} over the {} pairs; a sum over views is twice their mean",
+            self.wiring.pairs().len()
+        )
     }
 }
 

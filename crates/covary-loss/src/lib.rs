@@ -7,6 +7,7 @@
 //! A [`method`] names the branches and the terms, [`Objective`] evaluates them. Each term is a small autodiff graph in f32 whose leaves
 //! are the embeddings. Gradients leave through those leaves, so this crate knows no network.
 
+mod branches;
 mod check;
 mod difference;
 mod error;
@@ -21,7 +22,9 @@ mod term;
 mod terms;
 mod trial;
 mod weighted;
+mod wiring;
 
+pub use branches::{Branch, Branches, ViewCount, view_name};
 pub use check::{CheckError, CheckOptions, CheckReport, CheckVerdict, Course, Start, check};
 pub use difference::difference;
 pub use error::LossError;

@@ -5,32 +5,47 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use rayon::prelude::*;
 
+use crate::branches::{Branches, ViewCount, view_name};
 use crate::error::LossError;
-use crate::method::{
-    BranchConfig, MethodConfig, Normalise, PredictorKind, StopGradient, TargetKind,
-};
+use crate::method::{MethodConfig, Normalise, StopGradient};
 use crate::normalise::Normalised;
 use crate::outputs::{BranchOutputs, Evaluation, Needs, OutputGradients};
 use crate::term::Scope;
-use crate::weighted::{Inputs, WeightedTerm, Wiring};
+use crate::weighted::{Inputs, WeightedTerm};
+use crate::wiring::Wiring;
 
 /// A loss, with what its terms keep between steps.
 #[derive(Debug)]
 pub struct Objective {
-    pub(super) branches: BranchConfig,
-    pub(super) has_predictor: bool,
-    pub(super) has_target: bool,
+    pub(super) wiring: Wiring,
+    /// Which side of the pairs lets no gradient through, where a term does not say otherwise.
+    pub(super) stop_gradient: StopGradient,
     pub(super) normalise: Normalise,
     pub(super) terms: Vec<WeightedTerm>,
     device: Device,
 }
 
 impl Objective {
-    /// The loss of a method.
+    /// The loss of a method on two views.
     ///
     /// # Errors
     /// [`LossError::Settings`] where a term's settings make none.
     pub fn new(method: &MethodConfig) -> Result<Self, LossError> {
+        Self::of_views(method, ViewCount::PAIR)
+    }
+
+    /// The loss of a method on any number of views: for more than two the mean of its two-view loss over the pairs.
+    ///
+    /// # Errors
+    /// [`LossError::Settings`] where a term's settings make none, [`LossError::Views`] for fewer than two views.
+    pub fn of_views(method: &MethodConfig, views: ViewCount) -> Result<Self, LossError> {
+        if views.all < 2 || !(1..=views.all).contains(&views.first) {
+            return Err(LossError::Views {
+                first: views.first,
+                all: views.all,
+            });
+        }
+        let wiring = Wiring::new(method, views);
         let terms = method.terms.iter().map(|(name, config)| {
             let build = || {
                 config.build().map_err(|reason| LossError::Settings {
@@ -40,13 +55,15 @@ impl Objective {
             };
             let mut directions = vec![build()?];
             let scope = directions[0].scope();
-            if method.branches.symmetric && scope == Scope::Pair {
-                directions.push(build()?);
+            if scope != Scope::Views {
+                for _ in 1..wiring.sources() {
+                    directions.push(build()?);
+                }
             }
             let stopped = match (&config.stop_gradient, scope) {
                 (Some(argument), _) => scope.arguments().iter().position(|name| name == argument),
                 (None, Scope::Views) => None,
-                (None, Scope::Pair) => match method.branches.stop_gradient {
+                (None, Scope::Pair | Scope::X) => match method.branches.stop_gradient {
                     StopGradient::None => None,
                     StopGradient::X => Some(0),
                     StopGradient::Y => Some(1),
@@ -54,7 +71,6 @@ impl Objective {
             };
             Ok(WeightedTerm {
                 name: name.clone(),
-                hinge: config.hinge(),
                 weight: config.weight,
                 schedule: config.schedule,
                 stopped,
@@ -62,31 +78,22 @@ impl Objective {
             })
         });
         Ok(Self {
-            branches: method.branches.clone(),
-            has_predictor: method.predictor.kind != PredictorKind::None,
-            has_target: method.target.kind == TargetKind::Momentum,
+            stop_gradient: method.branches.stop_gradient,
             normalise: method.embedding.normalise,
             terms: terms.collect::<Result<_, _>>()?,
             device: Device::flex().autodiff(),
+            wiring,
         })
     }
 
     /// Which outputs it wants.
     pub fn needs(&self) -> Needs {
-        let both = self.branches.symmetric;
-        let first = [true, both];
-        let second = [both, true];
-        // Without a target of its own, the other view's online embedding is what a view is compared with.
-        let embedding = if self.has_target { first } else { [true, true] };
-        Needs {
-            embedding,
-            prediction: if self.has_predictor {
-                first
-            } else {
-                [false; 2]
-            },
-            target: if self.has_target { second } else { [false; 2] },
-        }
+        self.wiring.needs()
+    }
+
+    /// How many views it compares.
+    pub fn views(&self) -> ViewCount {
+        self.wiring.views
     }
 
     /// Loss, terms and gradients of a batch; moves what the terms keep between steps. `progress` is the share of all steps that were
@@ -107,10 +114,10 @@ impl Objective {
         let mut evaluation = Evaluation {
             total: 0.0,
             terms: Vec::with_capacity(self.terms.len()),
-            gradients: OutputGradients::default(),
+            gradients: OutputGradients::none(self.wiring.views.all),
             term_gradients: Vec::with_capacity(self.terms.len()),
         };
-        let wiring = self.wiring();
+        let wiring = &self.wiring;
         let device = &self.device;
         // Each term has a graph of its own, most of which is worked through by one thread.
         let found: Vec<_> = self
@@ -128,58 +135,62 @@ impl Objective {
         Ok(evaluation)
     }
 
-    fn wiring(&self) -> Wiring {
-        Wiring {
-            symmetric: self.branches.symmetric,
-            directions: self.branches.directions,
-            has_predictor: self.has_predictor,
-            has_target: self.has_target,
-        }
-    }
-
     fn inputs(&self, outputs: &BranchOutputs<'_>) -> Result<Inputs, LossError> {
-        let BranchOutputs { n, d, .. } = *outputs;
+        let (n, d) = (outputs.n, outputs.d);
         let needs = self.needs();
-        let one = |what, view: usize, needed: [bool; 2], values: [Option<&[f32]>; 2]| {
-            if !needed[view] {
+        let normalised = Branches::from_fn(self.wiring.views.all, |branch, view| {
+            if !needs.of(branch)[view] {
                 return Ok(None);
             }
-            let values = values[view].unwrap_or_default();
+            let values = outputs.branches.of(branch).get(view).copied().flatten();
+            let values = values.unwrap_or_default();
             if values.len() != n * d {
                 return Err(LossError::Shape {
-                    what,
-                    view: ['a', 'b'][view],
+                    what: branch.name(),
+                    view: view_name(view),
                     found: values.len(),
                     expected: n * d,
                 });
             }
             Normalised::new(self.normalise, values, d).map(Some)
-        };
-        let both = |what: &'static str, needed, values| {
-            Ok::<_, LossError>([one(what, 0, needed, values)?, one(what, 1, needed, values)?])
-        };
+        });
         Ok(Inputs {
             n,
             d,
-            embedding: both("embedding", needs.embedding, outputs.embedding)?,
-            prediction: both("prediction", needs.prediction, outputs.prediction)?,
-            target: both("target", needs.target, outputs.target)?,
+            branches: Branches {
+                embedding: normalised.embedding.into_iter().collect::<Result<_, _>>()?,
+                prediction: normalised
+                    .prediction
+                    .into_iter()
+                    .collect::<Result<_, _>>()?,
+                target: normalised.target.into_iter().collect::<Result<_, _>>()?,
+            },
         })
     }
 
     /// γ of the first weighted variance hinge.
     pub fn hinge(&self) -> Option<f64> {
         let mut weighted = self.terms.iter().filter(|term| term.weight != 0.0);
-        weighted.find_map(|term| term.hinge)
+        weighted.find_map(|term| term.directions[0].hinge())
     }
 
-    /// What the terms keep between steps, by term; that of the direction from b to a is `TERM.b-to-a`.
+    /// The name that the state of a term's direction is kept under.
+    fn state_name(&self, term: &WeightedTerm, direction: usize) -> String {
+        let name = &term.name;
+        match direction {
+            0 => name.clone(),
+            _ if self.wiring.views.is_pair() => format!("{name}.b-to-a"),
+            _ => format!("{name}.of-{}", view_name(direction)),
+        }
+    }
+
+    /// What the terms keep between steps, by term. Where there are two views, that of the direction from b to a is `TERM.b-to-a`; where
+    /// there are more, that of the second view that is an x is `TERM.of-b`, of the third `TERM.of-c`, and so on.
     pub fn state(&self) -> Vec<(String, Vec<f32>)> {
         let states = self.terms.iter().flat_map(|term| {
-            let directions = term.directions.iter().zip(["", ".b-to-a"]);
-            directions.filter_map(|(direction, suffix)| {
-                Some((format!("{}{suffix}", term.name), direction.state()?))
-            })
+            let directions = term.directions.iter().enumerate();
+            directions
+                .filter_map(|(at, direction)| Some((self.state_name(term, at), direction.state()?)))
         });
         states.collect()
     }
@@ -189,12 +200,13 @@ impl Objective {
     /// # Errors
     /// [`LossError::State`] for a term that is missing or does not exist, or a state that does not fit.
     pub fn load_state(&mut self, mut state: BTreeMap<String, Vec<f32>>) -> Result<(), LossError> {
-        for term in &mut self.terms {
-            for (direction, suffix) in term.directions.iter_mut().zip(["", ".b-to-a"]) {
+        for index in 0..self.terms.len() {
+            for at in 0..self.terms[index].directions.len() {
+                let name = self.state_name(&self.terms[index], at);
+                let direction = &mut self.terms[index].directions[at];
                 if direction.state().is_none() {
                     continue;
                 }
-                let name = format!("{}{suffix}", term.name);
                 let values = state
                     .remove(&name)
                     .ok_or_else(|| LossError::State(format!("{name} is missing")))?;

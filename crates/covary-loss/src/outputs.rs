@@ -2,18 +2,53 @@
 
 use rayon::prelude::*;
 
+use crate::branches::Branches;
+
 /// Numbers that a thread goes through at a time.
 const CHUNK: usize = 1 << 14;
 
-/// Which outputs a loss wants, for views a and b.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Needs {
-    /// Online embeddings z.
-    pub embedding: [bool; 2],
-    /// Predictions p.
-    pub prediction: [bool; 2],
-    /// Embeddings of the momentum target.
-    pub target: [bool; 2],
+/// Which outputs a loss wants.
+pub type Needs = Branches<bool>;
+
+/// Gradients of online embeddings and predictions, `[n, d]` each; none where there is no dependence, and none of targets.
+pub type OutputGradients = Branches<Option<Vec<f32>>>;
+
+/// Outputs of the branches, each `[n, d]` row by row.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use covary_loss::method::MethodConfig;
+/// use covary_loss::{BranchOutputs, Objective};
+///
+/// let (a, b) = ([1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]);
+/// let mut objective = Objective::new(&MethodConfig::preset("vicreg")?)?;
+/// let evaluation = objective.evaluate(&BranchOutputs::embeddings(2, 2, &[&a, &b]), 0.0)?;
+/// assert!(evaluation.terms.iter().any(|term| term.name == "invariance" && term.value == 1.0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct BranchOutputs<'a> {
+    /// Rows, at least 2.
+    pub n: usize,
+    /// Width of the embedding.
+    pub d: usize,
+    /// The outputs; a list may be empty where none of its kind is needed.
+    pub branches: Branches<Option<&'a [f32]>>,
+}
+
+impl<'a> BranchOutputs<'a> {
+    /// Online embeddings of the views and nothing else.
+    pub fn embeddings(n: usize, d: usize, views: &[&'a [f32]]) -> Self {
+        Self {
+            n,
+            d,
+            branches: Branches {
+                embedding: views.iter().copied().map(Some).collect(),
+                ..Branches::default()
+            },
+        }
+    }
 }
 
 impl Needs {
@@ -21,21 +56,6 @@ impl Needs {
     pub fn online(&self, view: usize) -> bool {
         self.embedding[view] || self.prediction[view]
     }
-}
-
-/// Outputs of the branches, each `[n, d]` row by row, for views a and b.
-#[derive(Debug, Clone, Copy)]
-pub struct BranchOutputs<'a> {
-    /// Rows, at least 2.
-    pub n: usize,
-    /// Width of the embedding.
-    pub d: usize,
-    /// Online embeddings z.
-    pub embedding: [Option<&'a [f32]>; 2],
-    /// Predictions p.
-    pub prediction: [Option<&'a [f32]>; 2],
-    /// Embeddings of the momentum target.
-    pub target: [Option<&'a [f32]>; 2],
 }
 
 /// A term's part in a loss.
@@ -49,15 +69,6 @@ pub struct TermValue {
     pub weight: f64,
     /// Their product.
     pub weighted: f64,
-}
-
-/// Gradients of online embeddings and predictions, `[n, d]` each, for views a and b; none where there is no dependence.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct OutputGradients {
-    /// Of the online embeddings z.
-    pub embedding: [Option<Vec<f32>>; 2],
-    /// Of the predictions p.
-    pub prediction: [Option<Vec<f32>>; 2],
 }
 
 /// A loss with its gradients.
@@ -74,13 +85,12 @@ pub struct Evaluation {
 }
 
 impl OutputGradients {
-    fn each(&self) -> impl Iterator<Item = &Option<Vec<f32>>> {
-        self.embedding.iter().chain(&self.prediction)
+    pub(crate) fn none(views: usize) -> Self {
+        Self::from_fn(views, |_, _| None)
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        let sums = self.embedding.iter_mut().chain(&mut self.prediction);
-        for (sum, part) in sums.zip(other.each()) {
+        for (sum, part) in self.iter_mut().zip(other.iter()) {
             match (sum, part) {
                 (Some(sum), Some(part)) => {
                     let chunks = sum.par_chunks_mut(CHUNK).zip(part.par_chunks(CHUNK));
@@ -100,7 +110,7 @@ impl OutputGradients {
         // Counted, as a search that may stop at any number is not vectorised.
         let has_bad = |chunk: &&[f32]| chunk.iter().filter(|g| !g.is_finite()).count() > 0;
         let chunk = self
-            .each()
+            .iter()
             .flatten()
             .find_map(|values| values.par_chunks(CHUNK).find_first(has_bad))?;
         chunk.iter().find(|g| !g.is_finite()).map(|g| f64::from(*g))

@@ -10,8 +10,10 @@ use toml::{Table, Value};
 /// What a term is evaluated on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// `[x, y]` of each direction.
+    /// `[x, y]` of each pair.
     Pair,
+    /// `[x]`, the x of each pair.
+    X,
     /// The online embeddings of the views.
     Views,
 }
@@ -20,7 +22,7 @@ impl Scope {
     /// Names of its two arguments.
     pub fn arguments(self) -> [&'static str; 2] {
         match self {
-            Self::Pair => ["x", "y"],
+            Self::Pair | Self::X => ["x", "y"],
             Self::Views => ["a", "b"],
         }
     }
@@ -50,7 +52,7 @@ pub struct Collapse {
     pub n: usize,
     /// Width of the embedding.
     pub d: usize,
-    /// Online views that terms over single views see, 1 or 2.
+    /// Online views that terms over single views see, at least 1.
     pub views: usize,
     /// Steps taken, this one included.
     pub steps: u64,
@@ -81,8 +83,26 @@ pub trait Term: Debug + Send {
     /// Its value.
     ///
     /// # Shapes
-    /// - z: each `[n, d]`, n ≥ 2; two of them for [`Scope::Pair`], one or two for [`Scope::Views`] → `[1]`
+    /// - z: each `[n, d]`, n ≥ 2; two of them for [`Scope::Pair`], one for [`Scope::X`], at least one for [`Scope::Views`] → `[1]`
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1>;
+
+    /// The mean of its value over all pairs of different views, for a term of pairs that has a shorter way than through each of them.
+    ///
+    /// # Shapes
+    /// - z: each `[n, d]`, at least three of them → `[1]`
+    fn among(&mut self, _z: &[Tensor<2>]) -> Option<Tensor<1>> {
+        None
+    }
+
+    /// The standard deviation from which on it asks nothing of a dimension, where it is a hinge that telemetry and alarms watch.
+    fn hinge(&self) -> Option<f64> {
+        None
+    }
+
+    /// The standard deviation that it asks each dimension to have, where it names one.
+    fn asked_deviation(&self) -> Option<f64> {
+        self.hinge()
+    }
 
     /// What it keeps between steps.
     fn state(&self) -> Option<Vec<f32>> {
@@ -104,6 +124,14 @@ pub trait Term: Debug + Send {
     fn check_state(&self, _d: usize) -> Result<(), String> {
         Ok(())
     }
+}
+
+/// What a kind of term is called.
+pub(crate) trait Kind {
+    /// Its name in recipes.
+    const KIND: &'static str;
+    /// One line about it.
+    const SUMMARY: &'static str;
 }
 
 /// A term and its settings with all defaults filled in.
@@ -128,8 +156,19 @@ impl Debug for TermEntry {
     }
 }
 
+impl TermEntry {
+    /// The entry of a kind of term.
+    pub(crate) const fn of<T: Kind + Term + DeserializeOwned + Serialize + 'static>() -> Self {
+        Self {
+            kind: T::KIND,
+            summary: T::SUMMARY,
+            build: build::<T>,
+        }
+    }
+}
+
 /// Reads a term from its settings; gives the settings back with all defaults filled in.
-pub(super) fn build<T: Term + DeserializeOwned + Serialize + 'static>(
+fn build<T: Term + DeserializeOwned + Serialize + 'static>(
     settings: Table,
 ) -> Result<(Box<dyn Term>, Table), String> {
     let term: T = Value::Table(settings)

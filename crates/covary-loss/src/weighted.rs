@@ -1,86 +1,56 @@
 //! One term of a loss: its weight, the graph that it is evaluated in, and the gradients that come out of that.
 
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::branches::{Branch, Branches};
 use crate::error::LossError;
 use crate::method::{Directions, WeightSchedule};
 use crate::normalise::Normalised;
 use crate::outputs::{OutputGradients, TermValue};
 use crate::term::{Scope, Term};
+use crate::wiring::Wiring;
 
 /// A term and its place in the loss.
 #[derive(Debug)]
 pub(super) struct WeightedTerm {
     pub(super) name: String,
-    /// γ of a variance hinge.
-    pub(super) hinge: Option<f64>,
     pub(super) weight: f64,
     pub(super) schedule: Option<WeightSchedule>,
     /// The argument that lets no gradient through.
     pub(super) stopped: Option<usize>,
-    /// One for each direction, as each keeps a state of its own; a single one for terms over the views.
+    /// One for each view that is an x, as each keeps a state of its own; a single one for terms over the views.
     pub(super) directions: Vec<Box<dyn Term>>,
-}
-
-/// Which outputs of the branches are compared with which.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wiring {
-    pub(super) symmetric: bool,
-    pub(super) directions: Directions,
-    pub(super) has_predictor: bool,
-    pub(super) has_target: bool,
 }
 
 /// Outputs of the branches as the terms see them, normalised, outside of any graph.
 pub(super) struct Inputs {
     pub(super) n: usize,
     pub(super) d: usize,
-    pub(super) embedding: [Option<Normalised>; 2],
-    pub(super) prediction: [Option<Normalised>; 2],
-    pub(super) target: [Option<Normalised>; 2],
+    pub(super) branches: Branches<Option<Normalised>>,
 }
 
 /// The leaves of one term's graph.
-struct Leaves {
-    embedding: [Option<Tensor<2>>; 2],
-    prediction: [Option<Tensor<2>>; 2],
-    target: [Option<Tensor<2>>; 2],
-}
+type Leaves = Branches<Option<Tensor<2>>>;
 
-impl Wiring {
-    /// `[x, y]` of each direction.
-    fn pairs(self, leaves: &Leaves) -> Vec<[Tensor<2>; 2]> {
-        let x = if self.has_predictor {
-            &leaves.prediction
-        } else {
-            &leaves.embedding
-        };
-        let y = if self.has_target {
-            &leaves.target
-        } else {
-            &leaves.embedding
-        };
-        let direction = |from: usize| Some([x[from].clone()?, y[1 - from].clone()?]);
-        let both = if self.symmetric { 2 } else { 1 };
-        (0..both).filter_map(direction).collect()
-    }
+/// A term's value on some of the outputs, which counts as many times as `pairs` says.
+struct Part {
+    value: Tensor<1>,
+    pairs: usize,
 }
 
 impl WeightedTerm {
     /// Its value, and the gradients of it times its weight.
     pub(super) fn gradients(
         &mut self,
-        wiring: Wiring,
+        wiring: &Wiring,
         inputs: &Inputs,
         progress: f64,
         device: &Device,
     ) -> Result<(TermValue, OutputGradients), LossError> {
         let weight = self.weight_at(progress);
         let leaves = inputs.leaves(weight != 0.0, device);
-        let pairs = wiring.pairs(&leaves);
-        let online: Vec<_> = leaves.embedding.iter().flatten().cloned().collect();
         self.check_state(inputs.d)?;
-        let tensor = self.evaluate(&online, &pairs, wiring.directions);
+        let tensor = self.evaluate(wiring, &leaves);
         let value = f64::from(scalar(tensor.clone()));
         let not_finite = |value| LossError::NotFinite {
             term: self.name.clone(),
@@ -89,13 +59,15 @@ impl WeightedTerm {
         if !value.is_finite() {
             return Err(not_finite(value));
         }
-        let mut gradients = OutputGradients::default();
+        let mut gradients = OutputGradients::none(wiring.views.all);
         if tensor.is_tracked() && weight != 0.0 {
             let mut found = (tensor * weight as f32).backward();
-            gradients = OutputGradients {
-                embedding: input_gradients(&inputs.embedding, leaves.embedding, &mut found),
-                prediction: input_gradients(&inputs.prediction, leaves.prediction, &mut found),
-            };
+            gradients = Branches::from_fn(wiring.views.all, |branch, view| {
+                let leaf = leaves.of(branch)[view].as_ref()?;
+                let gradient = numbers(leaf.grad_remove(&mut found)?);
+                let input = inputs.branches.of(branch)[view].as_ref()?;
+                Some(input.backward(gradient))
+            });
             if let Some(bad) = gradients.not_finite() {
                 return Err(not_finite(bad));
             }
@@ -116,36 +88,68 @@ impl WeightedTerm {
         })
     }
 
-    /// Its value on the online embeddings or on the pairs of the directions.
-    fn evaluate(
-        &mut self,
-        online: &[Tensor<2>],
-        pairs: &[[Tensor<2>; 2]],
-        how: Directions,
-    ) -> Tensor<1> {
-        let stopped = self.stopped;
-        let arguments = |z: &[Tensor<2>]| -> Vec<Tensor<2>> {
-            let stop = |(index, z): (usize, &Tensor<2>)| {
-                if stopped == Some(index) {
-                    z.clone().detach()
-                } else {
-                    z.clone()
+    fn evaluate(&mut self, wiring: &Wiring, leaves: &Leaves) -> Tensor<1> {
+        let online = || leaves.embedding.iter().flatten().cloned().collect();
+        match self.directions[0].scope() {
+            Scope::Views => {
+                let views = self.stop(online());
+                self.directions[0].evaluate(&views)
+            }
+            Scope::X => combined(self.of_each_x(wiring, leaves), wiring),
+            Scope::Pair => {
+                if wiring.all_meet() && self.stopped.is_none() {
+                    let views: Vec<_> = online();
+                    if let Some(value) = self.directions[0].among(&views) {
+                        let pairs = wiring.pairs().len();
+                        return combined(vec![Part { value, pairs }], wiring);
+                    }
                 }
-            };
-            z.iter().enumerate().map(stop).collect()
-        };
-        if self.directions[0].scope() == Scope::Views {
-            return self.directions[0].evaluate(&arguments(online));
+                combined(self.of_each_pair(wiring, leaves), wiring)
+            }
         }
-        let values = self.directions.iter_mut().zip(pairs);
-        let sum = values
-            .map(|(direction, pair)| direction.evaluate(&arguments(pair)))
-            .reduce(|a, b| a + b)
-            .expect("there is a direction");
-        match how {
-            Directions::Mean => sum / pairs.len() as f32,
-            Directions::Sum => sum,
+    }
+
+    fn of_each_x(&mut self, wiring: &Wiring, leaves: &Leaves) -> Vec<Part> {
+        let pairs = wiring.pairs();
+        let mut parts = Vec::new();
+        for of_x in pairs.chunk_by(|one, other| one.0 == other.0) {
+            let x = self.stop(vec![output(leaves, wiring.x(), of_x[0].0)]);
+            let value = self.directions[parts.len()].evaluate(&x);
+            parts.push(Part {
+                value,
+                pairs: of_x.len(),
+            });
         }
+        parts
+    }
+
+    fn of_each_pair(&mut self, wiring: &Wiring, leaves: &Leaves) -> Vec<Part> {
+        // Where x and y may change places, one of both orders is enough.
+        let one_order = wiring.all_meet()
+            && self.stopped.is_none()
+            && self.directions[0].invariances().exchange;
+        let mut parts = Vec::new();
+        let pairs = wiring.pairs();
+        for (direction, of_x) in pairs.chunk_by(|one, other| one.0 == other.0).enumerate() {
+            for &(x, y) in of_x.iter().filter(|(x, y)| !one_order || x < y) {
+                let pair = self.stop(vec![
+                    output(leaves, wiring.x(), x),
+                    output(leaves, wiring.y(), y),
+                ]);
+                let value = self.directions[direction].evaluate(&pair);
+                let pairs = if one_order { 2 } else { 1 };
+                parts.push(Part { value, pairs });
+            }
+        }
+        parts
+    }
+
+    /// The arguments, without the gradient of the one that lets none through.
+    fn stop(&self, mut arguments: Vec<Tensor<2>>) -> Vec<Tensor<2>> {
+        if let Some(stopped) = self.stopped.and_then(|stopped| arguments.get_mut(stopped)) {
+            *stopped = stopped.clone().detach();
+        }
+        arguments
     }
 
     fn check_state(&self, d: usize) -> Result<(), LossError> {
@@ -156,42 +160,51 @@ impl WeightedTerm {
     }
 }
 
+/// The term's value from its parts: their mean over the pairs, or what the two-view loss sums.
+fn combined(parts: Vec<Part>, wiring: &Wiring) -> Tensor<1> {
+    let all: usize = parts.iter().map(|part| part.pairs).sum();
+    let count = parts.len();
+    let is_even = parts.iter().all(|part| part.pairs * count == all);
+    let sum = parts
+        .into_iter()
+        .map(|part| {
+            if is_even {
+                part.value
+            } else {
+                part.value * part.pairs as f32
+            }
+        })
+        .reduce(|a, b| a + b)
+        .expect("there is a pair");
+    let divisor = if is_even { count } else { all };
+    match wiring.directions {
+        Directions::Sum if wiring.factor() == divisor => sum,
+        Directions::Sum => sum * (wiring.factor() as f32 / divisor as f32),
+        Directions::Mean => sum / divisor as f32,
+    }
+}
+
+fn output(leaves: &Leaves, branch: Branch, view: usize) -> Tensor<2> {
+    let leaf = leaves.of(branch)[view].as_ref();
+    leaf.expect("what a pair needs is there").clone()
+}
+
 impl Inputs {
     /// Leaves of a graph, of the online outputs with gradients where `tracked`.
     fn leaves(&self, tracked: bool, device: &Device) -> Leaves {
         let shape = [self.n, self.d];
-        let leaf = |input: &Option<Normalised>, tracked: bool| {
-            let data = TensorData::new(input.as_ref()?.values().to_vec(), shape);
+        let views = self.branches.embedding.len();
+        Branches::from_fn(views, |branch, view| {
+            let input = self.branches.of(branch)[view].as_ref()?;
+            let data = TensorData::new(input.values().to_vec(), shape);
             let tensor = Tensor::<2>::from_data(data, device);
-            Some(if tracked {
+            Some(if tracked && branch != Branch::Target {
                 tensor.require_grad()
             } else {
                 tensor
             })
-        };
-        let both = |inputs: &[Option<Normalised>; 2], tracked| {
-            [leaf(&inputs[0], tracked), leaf(&inputs[1], tracked)]
-        };
-        Leaves {
-            embedding: both(&self.embedding, tracked),
-            prediction: both(&self.prediction, tracked),
-            target: both(&self.target, false),
-        }
+        })
     }
-}
-
-/// Gradients of what came in from those of the leaves.
-fn input_gradients(
-    inputs: &[Option<Normalised>; 2],
-    leaves: [Option<Tensor<2>>; 2],
-    found: &mut Gradients,
-) -> [Option<Vec<f32>>; 2] {
-    let [a, b] = leaves;
-    let mut one = |input: &Option<Normalised>, leaf: Option<Tensor<2>>| {
-        let gradient = numbers(leaf?.grad_remove(found)?);
-        Some(input.as_ref()?.backward(gradient))
-    };
-    [one(&inputs[0], a), one(&inputs[1], b)]
 }
 
 fn scalar(value: Tensor<1>) -> f32 {

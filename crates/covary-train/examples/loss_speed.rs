@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use covary_data::rng::stream;
 use covary_loss::method;
-use covary_loss::{BranchOutputs, Objective, TERMS};
+use covary_loss::{BranchOutputs, Branches, Objective, TERMS};
 use covary_train::config::TrainConfig;
 use rand::Rng;
 
@@ -47,9 +47,11 @@ fn times_ms(objective: &mut Objective, n: usize, d: usize) -> Vec<f64> {
     let outputs = BranchOutputs {
         n,
         d,
-        embedding: [view(0), view(1)],
-        prediction: [view(2), view(3)],
-        target: [view(4), view(5)],
+        branches: Branches {
+            embedding: vec![view(0), view(1)],
+            prediction: vec![view(2), view(3)],
+            target: vec![view(4), view(5)],
+        },
     };
     objective.evaluate(&outputs, 0.0).unwrap();
     let time = |_| {

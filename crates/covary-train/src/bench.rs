@@ -23,7 +23,7 @@ const INFERRED: (usize, usize) = (256, 8);
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct Speed {
-    /// Source images a second, end to end: augmentation of two views, forward, loss, backward, optimizer.
+    /// Source images a second, end to end: augmentation of all views, forward, loss, backward, optimizer.
     pub images_per_s: f64,
     /// Seconds of a step.
     pub step_s: f64,
@@ -31,7 +31,7 @@ pub struct Speed {
     pub augment_s: f64,
     /// Seconds of a step's other phases.
     pub phases: Phases,
-    /// Source images a second of augmentation alone, two views each.
+    /// Source images a second of augmentation alone, all views of each.
     pub augment_images_per_s: f64,
     /// Images a second through the encoder in eval mode, from normalised images in memory.
     pub inference_images_per_s: f64,
@@ -94,9 +94,9 @@ pub fn bench(
             (augment_s, phases) = (0.0, Phases::default());
         }
         let before = Instant::now();
-        pretraining
-            .loader_mut()
-            .fill(step / batches, (step % batches) as usize, &mut views);
+        let (epoch, batch) = (step / batches, (step % batches) as usize);
+        let loader = pretraining.loader_mut();
+        loader.fill(epoch, batch, state.progress(), &mut views);
         augment_s += before.elapsed().as_secs_f64();
         let every = config.monitor.telemetry_every;
         let telemetry = every != 0 && step.is_multiple_of(every);
@@ -107,8 +107,9 @@ pub fn bench(
         .zip(page_faults())
         .map(|(before, after)| (after - before) as f64 / count);
 
-    let inferred = INFERRED.0.min(2 * config.batch_size);
-    let images = &views[..inferred * config.augment.size.pow(2) * 3];
+    let side = config.augment.size;
+    let clean = vec![0.5; INFERRED.0 * side * side * 3];
+    let (inferred, images) = (INFERRED.0, clean.as_slice());
     state.model.encoder.infer(images);
     let before = Instant::now();
     (0..INFERRED.1).for_each(|_| drop(state.model.encoder.infer(images)));
@@ -184,7 +185,7 @@ fn kernels(
         }
     }
     for [inputs, outputs] in sizes {
-        let rows = 2 * config.batch_size;
+        let rows = config.view_count().all * config.batch_size;
         add(
             format!("linear {inputs} → {outputs}, {rows} rows"),
             &|| linear_rates(isa, precision, rows, inputs, outputs),

@@ -59,7 +59,6 @@ impl Pretraining {
         let limit = (config.data.limit != 0).then_some(config.data.limit);
         let loader = LoaderConfig {
             batch_size: config.batch_size,
-            views: 2,
             seed: config.seed,
             limit,
             drop_last: true,

@@ -28,7 +28,7 @@ impl Explain {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let config = TrainConfig::resolve_loss(&self.method, &self.set)?;
         let Some(other) = self.against else {
-            let objective = Objective::new(&config.method_config())?;
+            let objective = Objective::of_views(&config.method_config(), config.view_count())?;
             line(
                 objective
                     .explain(config.batch_size, config.projector.dim)

@@ -55,7 +55,7 @@ impl List {
             ENCODERS.iter().map(|encoder| (encoder.name, cost(encoder))),
         );
         section(
-            "augmentations (augment.view_a.NAME, augment.view_b.NAME)",
+            "augmentations (augment.view_a.NAME, augment.view_b.NAME, NAME in [[augment.views]])",
             covary_data::AUGMENTATIONS
                 .iter()
                 .map(|(name, about)| (*name, (*about).to_owned())),

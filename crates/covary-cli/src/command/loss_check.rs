@@ -32,6 +32,7 @@ impl LossCheck {
         let config = TrainConfig::resolve_loss(&self.method, &self.set)?;
         let options = CheckOptions {
             steps: self.steps,
+            views: config.view_count(),
             ..CheckOptions::default()
         };
         let report = check(&config.method_config(), options)?;

@@ -12,6 +12,7 @@ mod flip;
 #[cfg(test)]
 mod golden;
 mod greyscale;
+mod group;
 mod hue;
 mod normalise;
 mod planes;
@@ -24,7 +25,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     blur::GaussianBlur, colour_jitter::ColourJitter, crop::RandomResizedCrop, flip::HorizontalFlip,
-    greyscale::Greyscale, normalise::Normalise, resample::Filter, solarise::Solarise,
+    greyscale::Greyscale, group::Group, group::Side, normalise::Normalise, resample::Filter,
+    solarise::Solarise,
 };
 use self::{planes::Planes, resample::Resampler};
 use crate::{DataError, Image, ImageSize, rng::Stream};
@@ -51,6 +53,34 @@ macro_rules! steps {
             /// Random resized crop.
             pub crop: RandomResizedCrop,
             $(#[doc = $about] pub $field: $step,)*
+        }
+
+        /// A further group of views, all made the same way: random resized crop, then the other fields in their order.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct ViewGroup {
+            /// Views of an image, ≥ 1. Default 1.
+            pub count: usize,
+            /// Side of the views in pixels, or sides in the course of training. Default the configuration's `size`.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub size: Option<Side>,
+            /// Random resized crop.
+            pub crop: RandomResizedCrop,
+            $(#[doc = $about] pub $field: $step,)*
+        }
+
+        impl Default for ViewGroup {
+            fn default() -> Self {
+                let ViewConfig { crop, $($field),* } = ViewConfig::default();
+                Self { count: 1, size: None, crop, $($field),* }
+            }
+        }
+
+        impl ViewGroup {
+            /// How each of its views is made.
+            fn steps(&self) -> ViewConfig {
+                ViewConfig { crop: self.crop.clone(), $($field: self.$field.clone()),* }
+            }
         }
 
         /// Keys of the steps in their order, each with one line on what it does.
@@ -89,7 +119,7 @@ steps! {
     solarise: Solarise,
 }
 
-/// How images become pairs of views.
+/// How images become views: a pair, `view_a` and `view_b`, and perhaps further groups.
 ///
 /// The default is the pipeline of lightly's VICReg transform at the strengths commonly used for CIFAR-10: crop from 0.2 of the
 /// area, flip 1/2, colour jitter (0.4, 0.4, 0.2, 0.1) with probability 0.8, greyscale 0.2, no blur, solarisation 0.1, the same for
@@ -97,23 +127,31 @@ steps! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentConfig {
-    /// Side length of the views in pixels, ≥ 1. Default 32.
+    /// Side length in pixels of clean images, and of views that name no other, ≥ 1. Default 32.
     pub size: usize,
+    /// Side of `view_a` and `view_b` in training, or sides in its course. Default `size`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pair_size: Option<Side>,
     /// Normalisation, of clean images too.
     pub normalise: Normalise,
     /// The first view.
     pub view_a: ViewConfig,
     /// The second view.
     pub view_b: ViewConfig,
+    /// Groups of views beside the pair. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<ViewGroup>,
 }
 
 impl Default for AugmentConfig {
     fn default() -> Self {
         Self {
             size: 32,
+            pair_size: None,
             normalise: Normalise::default(),
             view_a: ViewConfig::default(),
             view_b: ViewConfig::default(),
+            views: Vec::new(),
         }
     }
 }
@@ -167,10 +205,66 @@ impl AugmentConfig {
             key: &format!("{key}.normalise"),
             size,
         })?;
-        self.view_a.check(&format!("{key}.view_a"), size)?;
-        self.view_b.check(&format!("{key}.view_b"), size)
+        let pair = self.pair_size.clone().unwrap_or(Side::Fixed(size));
+        pair.check(key, "pair_size")?;
+        for side in pair.all() {
+            self.view_a.check(&format!("{key}.view_a"), side)?;
+            self.view_b.check(&format!("{key}.view_b"), side)?;
+        }
+        for (index, group) in self.views.iter().enumerate() {
+            let key = format!("{key}.views[{index}]");
+            let counted = (1..=MOST_VIEWS).contains(&group.count);
+            Check { key: &key, size }.rule(
+                "count",
+                group.count,
+                counted,
+                "must be within 1 to 1000",
+            )?;
+            let side = group.size.clone().unwrap_or(Side::Fixed(size));
+            side.check(&key, "size")?;
+            for side in side.all() {
+                group.steps().check(&key, side)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Views of an image that one step takes: those of the pair, then those of each further group.
+    pub fn view_count(&self) -> usize {
+        2 + self.views.iter().map(|group| group.count).sum::<usize>()
+    }
+
+    /// The groups as they are where `progress`, a share of all steps, was taken; the pair comes first.
+    pub fn groups(&self, progress: f64) -> Vec<Group> {
+        let side = |side: &Option<Side>| side.as_ref().map_or(self.size, |side| side.at(progress));
+        let pair = Group {
+            size: side(&self.pair_size),
+            views: vec![self.view_a.clone(), self.view_b.clone()],
+        };
+        let others = self.views.iter().map(|group| Group {
+            size: side(&group.size),
+            views: vec![group.steps(); group.count],
+        });
+        [pair].into_iter().chain(others).collect()
+    }
+
+    /// Every side that some group comes to, with the key that asks for it.
+    pub fn sides(&self) -> Vec<(String, usize)> {
+        let of = |key: String, side: &Option<Side>| {
+            let sides = side.as_ref().map_or_else(Vec::new, Side::all);
+            sides.into_iter().map(move |side| (key.clone(), side))
+        };
+        let mut found = vec![("size".to_owned(), self.size)];
+        found.extend(of("pair_size".into(), &self.pair_size));
+        for (index, group) in self.views.iter().enumerate() {
+            found.extend(of(format!("views[{index}].size"), &group.size));
+        }
+        found
     }
 }
+
+/// Views of a group, at most.
+const MOST_VIEWS: usize = 1000;
 
 /// Where a value lies and what it must obey.
 struct Check<'a> {
@@ -226,26 +320,38 @@ impl Augmenter {
         random: &mut Stream,
         out: &mut [f32],
     ) {
-        assert_eq!(
-            out.len(),
-            config.size * config.size * 3,
-            "out is [size, size, 3]"
-        );
         let steps = if view.is_multiple_of(2) {
             &config.view_a
         } else {
             &config.view_b
         };
-        let size = ImageSize {
+        self.view_of(steps, config.size, &config.normalise, image, random, out);
+    }
+
+    /// One view of `image` by these steps, normalised, to `out`: `[size, size, 3]`.
+    ///
+    /// # Panics
+    /// If `out` has another length, or the steps were not validated.
+    pub fn view_of(
+        &mut self,
+        steps: &ViewConfig,
+        size: usize,
+        normalise: &Normalise,
+        image: Image<'_>,
+        random: &mut Stream,
+        out: &mut [f32],
+    ) {
+        assert_eq!(out.len(), size * size * 3, "out is [size, size, 3]");
+        let whole = ImageSize {
             height: image.height,
             width: image.width,
         };
-        let region = steps.crop.draw(random, size);
-        self.planes.resize(config.size);
+        let region = steps.crop.draw(random, whole);
+        self.planes.resize(size);
         self.resampler
             .region(image, region, steps.crop.filter, &mut self.planes);
         steps.change(random, &mut self.planes);
-        config.normalise.write(&self.planes, out);
+        normalise.write(&self.planes, out);
     }
 
     /// The image itself, normalised, to `out`: `[size, size, 3]`. Of an image of another size, the shorter side is resampled to
@@ -314,8 +420,34 @@ mod tests {
     }
 
     #[test]
+    fn old_configurations_are_written_as_they_were_and_groups_survive_toml() {
+        let text = toml::to_string(&AugmentConfig::default()).unwrap();
+        assert!(
+            !text.contains("views") && !text.contains("pair_size"),
+            "{text}"
+        );
+        let text = "pair_size = [[0.0, 16], [0.5, 32]]\n[[views]]\ncount = 4\nsize = 16\ncrop.scale = [0.1, 0.4]";
+        let config: AugmentConfig = toml::from_str(text).unwrap();
+        let again = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<AugmentConfig>(&again).unwrap(), config);
+        assert_eq!(config.view_count(), 6);
+        let sizes = |progress| -> Vec<(usize, usize)> {
+            let groups = config.groups(progress).into_iter();
+            groups
+                .map(|group| (group.views.len(), group.size))
+                .collect()
+        };
+        assert_eq!(sizes(0.49), [(2, 16), (4, 16)]);
+        assert_eq!(sizes(0.5), [(2, 32), (4, 16)]);
+        assert_eq!(config.groups(0.0)[1].views[3].crop.scale, (0.1, 0.4));
+    }
+
+    #[test]
     fn unknown_keys_are_refused_at_every_level() {
         for text in [
+            "[[views]]\ncuont = 2",
+            "[[views]]\ncrop.scales = [0.1, 1]",
+            "pair_size = \"large\"",
             "sise = 32",
             "view_a.blurr = {}",
             "view_a.crop.scales = [0.1, 1]",
@@ -342,6 +474,20 @@ mod tests {
                 "view_a.crop.ratio = [0.5, inf]",
                 "augment.view_a.crop.ratio",
             ),
+            ("pair_size = [[0.1, 16]]", "augment.pair_size"),
+            ("pair_size = [[0.0, 16], [0.0, 32]]", "augment.pair_size"),
+            ("pair_size = []", "augment.pair_size"),
+            ("pair_size = 0", "augment.pair_size"),
+            ("[[views]]\ncount = 0", "augment.views[0].count"),
+            (
+                "[[views]]\nsize = [[0.0, 16], [1.0, 32]]",
+                "augment.views[0].size",
+            ),
+            (
+                "[[views]]\n[[views]]\ncrop.scale = [0.9, 0.5]",
+                "augment.views[1].crop.scale",
+            ),
+            ("[[views]]\nsize = 4", "augment.views[0].blur.kernel_size"),
             (
                 "view_b.flip.probability = 1.5",
                 "augment.view_b.flip.probability",

@@ -8,7 +8,7 @@ mod training;
 pub use evaluation::EvaluationImages;
 pub use hold_out::{HoldOut, hold_out};
 pub use sample::random_sample;
-pub use training::{Loader, LoaderConfig};
+pub use training::{Loader, LoaderConfig, ViewBatch};
 
 use std::cell::RefCell;
 

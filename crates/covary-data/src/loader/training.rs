@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::with_augmenter;
 use crate::{
-    AugmentConfig, DataError, Dataset,
+    AugmentConfig, DataError, Dataset, Group,
     rng::{Purpose, permutation, stream},
 };
 
@@ -18,14 +18,23 @@ use crate::{
 pub struct LoaderConfig {
     /// Images a batch, ≥ 1.
     pub batch_size: usize,
-    /// Views of each image, ≥ 1; two for all methods here.
-    pub views: usize,
     /// Seed of order and augmentation.
     pub seed: u64,
     /// Use that many images only; all if `None` or not smaller than the data set.
     pub limit: Option<usize>,
     /// Leave out a last batch that is not full.
     pub drop_last: bool,
+}
+
+/// The views of one group in a batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ViewBatch {
+    /// Side of the views in pixels.
+    pub size: usize,
+    /// Views of each image.
+    pub views: usize,
+    /// `[views * n, size, size, 3]`, normalised, view by view.
+    pub values: Vec<f32>,
 }
 
 /// Batches of augmented views.
@@ -62,9 +71,6 @@ impl Loader {
             })
         };
         let used = config.limit.unwrap_or(usize::MAX).min(dataset.len());
-        if config.views == 0 {
-            return invalid("views", config.views, "must be at least 1");
-        }
         if used == 0 {
             return invalid("data.limit", used, "must be at least 1");
         }
@@ -105,13 +111,20 @@ impl Loader {
         }
     }
 
-    /// Writes batch `batch` of `epoch` to `out` and returns the indices of its n images in the data set.
+    /// Writes batch `batch` of `epoch` to `out`, one entry a group of views, and returns the indices of its n images in the data set.
+    /// `progress` is the share of all steps that were taken, by which sizes move that have a schedule.
     ///
-    /// `out` becomes `[views * n, size, size, 3]`, view by view, its memory reused. Runs on the current rayon pool.
+    /// The memory of `out` is reused. Runs on the current rayon pool.
     ///
     /// # Panics
     /// If `batch` is not below [`Loader::batches_per_epoch`].
-    pub fn fill(&mut self, epoch: u64, batch: usize, out: &mut Vec<f32>) -> &[u32] {
+    pub fn fill(
+        &mut self,
+        epoch: u64,
+        batch: usize,
+        progress: f64,
+        out: &mut Vec<ViewBatch>,
+    ) -> &[u32] {
         assert!(
             batch < self.batches_per_epoch(),
             "batch {batch} of {}",
@@ -120,20 +133,41 @@ impl Loader {
         self.set_epoch(epoch);
         let start = batch * self.config.batch_size;
         let indices = &self.order[start..self.order.len().min(start + self.config.batch_size)];
-        let view_len = self.augment.size * self.augment.size * 3;
-        out.resize(self.config.views * indices.len() * view_len, 0.0);
+        let groups = self.augment.groups(progress);
+        out.resize_with(groups.len(), ViewBatch::default);
+        let mut before = 0;
+        for (group, out) in groups.iter().zip(out) {
+            (out.size, out.views) = (group.size, group.views.len());
+            self.fill_group(epoch, indices, group, before, &mut out.values);
+            before += group.views.len();
+        }
+        indices
+    }
+
+    /// The views of one group, `before` of which come before it.
+    fn fill_group(
+        &self,
+        epoch: u64,
+        indices: &[u32],
+        group: &Group,
+        before: usize,
+        out: &mut Vec<f32>,
+    ) {
+        let view_len = group.size * group.size * 3;
+        out.resize(group.views.len() * indices.len() * view_len, 0.0);
         out.par_chunks_exact_mut(view_len)
             .enumerate()
             .for_each(|(position, out)| {
-                let view = (position / indices.len()) as u64;
+                let view = position / indices.len();
                 let index = indices[position % indices.len()];
-                let mut random = stream(self.config.seed, epoch, u64::from(index), view);
+                let number = (before + view) as u64;
+                let mut random = stream(self.config.seed, epoch, u64::from(index), number);
                 let image = self.dataset.image(index as usize);
+                let (steps, normalise) = (&group.views[view], &self.augment.normalise);
                 with_augmenter(|augmenter| {
-                    augmenter.view(&self.augment, image, view, &mut random, out);
+                    augmenter.view_of(steps, group.size, normalise, image, &mut random, out);
                 });
             });
-        indices
     }
 
     fn set_epoch(&mut self, epoch: u64) {

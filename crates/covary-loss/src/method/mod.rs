@@ -2,6 +2,7 @@
 //!
 //! Each is a switch of its own; combinations that make no sense are refused with a reason.
 
+mod error;
 mod presets;
 mod terms;
 
@@ -9,6 +10,7 @@ use covary_nn::Norm;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub use error::MethodError;
 pub use presets::{Protection, preset, presets, protection};
 pub use terms::{TermConfig, Terms, WeightSchedule};
 
@@ -190,27 +192,6 @@ impl Default for TargetConfig {
     }
 }
 
-/// What can go wrong with a method.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum MethodError {
-    /// A preset that does not exist.
-    #[error("there is no preset {name}")]
-    UnknownPreset {
-        /// What was asked for.
-        name: String,
-        /// The nearest one, or all of them.
-        suggestion: String,
-    },
-    /// A setting that makes no sense.
-    #[error("{reason}")]
-    Setting {
-        /// Dotted key.
-        key: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
 /// The normalisation that a head's three switches ask for; none where they contradict each other.
 pub fn hidden_norm(batch_norm: bool, layer_norm: bool, affine: bool) -> Option<Norm> {
     Some(match (batch_norm, layer_norm, affine) {
@@ -329,12 +310,11 @@ impl MethodConfig {
 
     /// On the unit sphere a dimension's standard deviation is at most about 1/√D: a hinge on a larger one is never satisfied.
     fn validate_gamma(&self, name: &str, term: &TermConfig, dim: usize) -> Result<(), MethodError> {
-        let is_hinge = ["variance", "variance-squared", "variance-log"].contains(&&*term.kind);
-        if self.embedding.normalise != Normalise::L2 || !is_hinge || term.weight == 0.0 {
+        if self.embedding.normalise != Normalise::L2 || term.weight == 0.0 {
             return Ok(());
         }
         let isotropic = 1.0 / (dim as f64).sqrt();
-        let gamma = term.settings.get("gamma").and_then(toml::Value::as_float);
+        let gamma = term.build().ok().and_then(|term| term.asked_deviation());
         match gamma {
             Some(gamma) if (gamma / isotropic - 1.0).abs() > 0.01 => wrong(
                 &format!("terms.{name}.gamma"),

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::MethodError;
+use crate::method::error::MethodError;
 use crate::nearest::nearest;
 use crate::tables::overlay;
 

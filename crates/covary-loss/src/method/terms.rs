@@ -137,12 +137,6 @@ impl TermConfig {
         })
     }
 
-    /// γ, where the term is VICReg's hinge on the standard deviation.
-    pub(crate) fn hinge(&self) -> Option<f64> {
-        let gamma = self.settings.get("gamma").and_then(Value::as_float);
-        gamma.filter(|_| self.kind == "variance")
-    }
-
     pub(crate) fn build(&self) -> Result<Box<dyn Term>, String> {
         let (term, _) = (entry(&self.kind, &self.kind)?.build)(self.settings.clone())?;
         Ok(term)

@@ -32,6 +32,12 @@ impl Divisor {
     }
 }
 
+/// Sum of matrices, of which there is at least one.
+pub(super) fn sum(z: &[Tensor<2>]) -> Tensor<2> {
+    let sum = z.iter().cloned().reduce(|a, b| a + b);
+    sum.expect("there is a matrix")
+}
+
 /// Columns minus their means.
 pub(super) fn centred(z: Tensor<2>) -> Tensor<2> {
     let mean = z.clone().mean_dim(0);

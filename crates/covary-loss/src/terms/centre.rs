@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::over_views::OverViews;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// The term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,12 @@ impl Default for Centre {
             views: OverViews::Mean,
         }
     }
+}
+
+impl Kind for Centre {
+    const KIND: &'static str = "centre";
+    const SUMMARY: &'static str =
+        "VISReg's centre: squared mean embedding";
 }
 
 impl Term for Centre {

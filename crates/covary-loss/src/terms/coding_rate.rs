@@ -10,7 +10,7 @@ use super::algebra::normalised_rows;
 use super::determinant::log_det_identity_plus;
 use super::over_views::OverViews;
 use crate::term::positive;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// The term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,12 @@ impl Default for CodingRate {
             views: OverViews::Mean,
         }
     }
+}
+
+impl Kind for CodingRate {
+    const KIND: &'static str = "coding-rate";
+    const SUMMARY: &'static str =
+        "EMP-SSL: minus the coding rate of a view";
 }
 
 impl Term for CodingRate {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::algebra::{centred, gram, normalised_rows, total};
 use super::moving_average::MovingAverage;
 use crate::term::decay;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// The term.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,9 +45,15 @@ impl Default for Contrast {
     }
 }
 
+impl Kind for Contrast {
+    const KIND: &'static str = "contrast";
+    const SUMMARY: &'static str =
+        "TiCo's contrast with the running second moment of the embeddings";
+}
+
 impl Term for Contrast {
     fn scope(&self) -> Scope {
-        Scope::Pair
+        Scope::X
     }
 
     fn check(&self) -> Result<(), String> {

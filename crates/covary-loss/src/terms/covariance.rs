@@ -11,7 +11,7 @@ use super::algebra::{
     Divisor, centred, gram, off_diagonal, squared_self_product, squares, standardised, total,
 };
 use super::over_views::OverViews;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// What an entry of the matrix costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,12 @@ impl Default for Covariance {
             views: OverViews::Sum,
         }
     }
+}
+
+impl Kind for Covariance {
+    const KIND: &'static str = "covariance";
+    const SUMMARY: &'static str =
+        "squared covariances between dimensions; also absolute, or of correlations";
 }
 
 impl Term for Covariance {

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{squared_product, standardised};
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 const MATRIX: &str = "C = XᵀY/N of columns (z - mean)/√(Var + 0.00001), Var with divisor N";
 
@@ -22,6 +22,12 @@ const OF_CORRELATIONS: Invariances = Invariances {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Diagonal {}
+
+impl Kind for Diagonal {
+    const KIND: &'static str = "diagonal";
+    const SUMMARY: &'static str =
+        "Barlow Twins: correlation of each dimension with itself across views, to 1";
+}
 
 impl Term for Diagonal {
     fn scope(&self) -> Scope {
@@ -50,6 +56,12 @@ impl Term for Diagonal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OffDiagonal {}
+
+impl Kind for OffDiagonal {
+    const KIND: &'static str = "off-diagonal";
+    const SUMMARY: &'static str =
+        "Barlow Twins: correlations between dimensions across views, to 0";
+}
 
 impl Term for OffDiagonal {
     fn scope(&self) -> Scope {

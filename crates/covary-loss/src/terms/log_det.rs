@@ -10,7 +10,7 @@ use super::algebra::{centred, normalised_rows};
 use super::determinant::log_det_identity_plus;
 use super::over_views::OverViews;
 use crate::term::positive;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// The term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,12 @@ impl Default for LogDet {
             views: OverViews::Sum,
         }
     }
+}
+
+impl Kind for LogDet {
+    const KIND: &'static str = "log-det";
+    const SUMMARY: &'static str =
+        "CorInfoMax: minus the log-determinant of the covariance";
 }
 
 impl Term for LogDet {

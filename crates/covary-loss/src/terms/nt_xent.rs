@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::algebra::normalised_rows;
 use crate::term::positive;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// What takes a similarity out of a softmax in f32.
 const NEVER: f32 = 1e9;
@@ -27,6 +27,12 @@ impl Default for NtXent {
     fn default() -> Self {
         Self { temperature: 0.5 }
     }
+}
+
+impl Kind for NtXent {
+    const KIND: &'static str = "nt-xent";
+    const SUMMARY: &'static str =
+        "SimCLR's contrastive cross-entropy";
 }
 
 impl Term for NtXent {

@@ -1,4 +1,7 @@
 //! How a term over single views becomes one number: mean or sum of its values, or one value of all rows together.
+//!
+//! The sum is that over the two views of a pair. With more views the loss is the mean over the pairs, so that the sum is twice the mean
+//! over the views; one view alone (view a in front of a momentum target, in one direction) gives its own value.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -9,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(super) enum OverViews {
     /// Mean of one value a view.
     Mean,
-    /// Sum of one value a view.
+    /// Sum of one value for each of the two views of a pair.
     Sum,
     /// One value of the rows of all views, with one mean.
     Joint,
@@ -27,21 +30,18 @@ impl OverViews {
         }
         let values = z.iter().enumerate().map(|(view, z)| value(view, z.clone()));
         let sum = values.reduce(|a, b| a + b).expect("there is a view");
-        sum / self.divisor(z.len())
+        match self {
+            Self::Mean => sum / z.len() as f32,
+            Self::Sum if z.len() > 2 => sum * (2.0 / z.len() as f32),
+            Self::Sum | Self::Joint => sum,
+        }
     }
 
     /// The term's value where every view has the same one.
     pub(super) fn of_equal_values(self, value: f64, views: usize) -> f64 {
         match self {
-            Self::Sum => value * views as f64,
+            Self::Sum => value * views.min(2) as f64,
             Self::Mean | Self::Joint => value,
-        }
-    }
-
-    fn divisor(self, views: usize) -> f32 {
-        match self {
-            Self::Mean => views as f32,
-            Self::Sum | Self::Joint => 1.0,
         }
     }
 

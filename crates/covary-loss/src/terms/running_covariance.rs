@@ -11,7 +11,7 @@ use super::algebra::{Divisor, centred, gram, off_diagonal, total};
 use super::moving_average::MovingAverage;
 use super::over_views::OverViews;
 use crate::term::decay;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// The term.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,6 +40,12 @@ impl Default for RunningCovariance {
             memory: Vec::new(),
         }
     }
+}
+
+impl Kind for RunningCovariance {
+    const KIND: &'static str = "running-covariance";
+    const SUMMARY: &'static str =
+        "squared covariances of a moving average over batches";
 }
 
 impl Term for RunningCovariance {

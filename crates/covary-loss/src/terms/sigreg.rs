@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::directions::directions;
 use super::over_views::OverViews;
 use crate::term::at_least;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// Last knot.
 const LIMIT: f64 = 3.0;
@@ -72,6 +72,12 @@ impl SigReg {
         }
         statistic
     }
+}
+
+impl Kind for SigReg {
+    const KIND: &'static str = "sigreg";
+    const SUMMARY: &'static str =
+        "LeJEPA: distance of random projections from a standard normal distribution";
 }
 
 impl Term for SigReg {

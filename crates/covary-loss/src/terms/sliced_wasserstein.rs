@@ -14,7 +14,7 @@ use super::directions::directions;
 use super::normal_quantile::normal_quantile;
 use super::over_views::OverViews;
 use crate::term::at_least;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// The term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,6 +82,12 @@ fn quantiles(n: usize) -> Vec<f32> {
     (1..=n)
         .map(|i| normal_quantile(i as f64 / (n + 1) as f64) as f32)
         .collect()
+}
+
+impl Kind for SlicedWasserstein {
+    const KIND: &'static str = "sliced-wasserstein";
+    const SUMMARY: &'static str =
+        "VISReg's shape: distance of standardised random projections from a normal distribution";
 }
 
 impl Term for SlicedWasserstein {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::algebra::mean;
 use crate::term::positive;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// The term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,12 @@ impl Default for SmoothL1 {
     fn default() -> Self {
         Self { beta: 1.0 }
     }
+}
+
+impl Kind for SmoothL1 {
+    const KIND: &'static str = "smooth-l1";
+    const SUMMARY: &'static str =
+        "mean smooth absolute difference of two views";
 }
 
 impl Term for SmoothL1 {

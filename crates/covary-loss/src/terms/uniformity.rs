@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::algebra::{gram, normalised_rows, off_diagonal, total};
 use super::over_views::OverViews;
 use crate::term::positive;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// The term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,12 @@ impl Default for Uniformity {
             views: OverViews::Mean,
         }
     }
+}
+
+impl Kind for Uniformity {
+    const KIND: &'static str = "uniformity";
+    const SUMMARY: &'static str =
+        "how evenly normalised embeddings lie on the sphere";
 }
 
 impl Term for Uniformity {

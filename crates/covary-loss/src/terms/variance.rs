@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::algebra::{Divisor, variances};
 use super::over_views::OverViews;
 use crate::term::positive;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// The term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,12 @@ impl Default for Variance {
             views: OverViews::Mean,
         }
     }
+}
+
+impl Kind for Variance {
+    const KIND: &'static str = "variance";
+    const SUMMARY: &'static str =
+        "hinge that keeps the standard deviation of each dimension above gamma";
 }
 
 impl Term for Variance {
@@ -68,6 +74,10 @@ impl Term for Variance {
     fn collapsed(&self, collapse: Collapse) -> Option<f64> {
         let hinge = (self.gamma - self.epsilon.sqrt()).max(0.0);
         Some(self.views.of_equal_values(hinge, collapse.views))
+    }
+
+    fn hinge(&self) -> Option<f64> {
+        Some(self.gamma)
     }
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {

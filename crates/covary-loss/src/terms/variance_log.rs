@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::algebra::{Divisor, variances};
 use super::over_views::OverViews;
 use crate::term::positive;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// The term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,12 @@ impl Default for VarianceLog {
             views: OverViews::Mean,
         }
     }
+}
+
+impl Kind for VarianceLog {
+    const KIND: &'static str = "variance-log";
+    const SUMMARY: &'static str =
+        "hinge on the logarithm of each dimension's standard deviation";
 }
 
 impl Term for VarianceLog {
@@ -89,6 +95,10 @@ impl Term for VarianceLog {
             missing
         };
         Some(self.views.of_equal_values(missing, collapse.views))
+    }
+
+    fn asked_deviation(&self) -> Option<f64> {
+        Some(self.gamma)
     }
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::algebra::{Divisor, variances};
 use super::over_views::OverViews;
 use crate::term::positive;
-use crate::term::{Collapse, Invariances, Scope, Term};
+use crate::term::{Collapse, Invariances, Kind, Scope, Term};
 
 /// The term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,12 @@ impl Default for VarianceSquared {
             views: OverViews::Mean,
         }
     }
+}
+
+impl Kind for VarianceSquared {
+    const KIND: &'static str = "variance-squared";
+    const SUMMARY: &'static str =
+        "squared distance of each dimension's standard deviation from gamma (VISReg's scale)";
 }
 
 impl Term for VarianceSquared {
@@ -72,6 +78,10 @@ impl Term for VarianceSquared {
     fn collapsed(&self, collapse: Collapse) -> Option<f64> {
         let distance = (self.gamma - self.epsilon.sqrt()).powi(2);
         Some(self.views.of_equal_values(distance, collapse.views))
+    }
+
+    fn asked_deviation(&self) -> Option<f64> {
+        Some(self.gamma)
     }
 
     fn evaluate(&mut self, z: &[Tensor<2>]) -> Tensor<1> {

@@ -27,7 +27,7 @@ pub(super) fn formulae<'a>(configs: impl Iterator<Item = (&'a str, &'a TrainConf
 }
 
 fn explain(config: &TrainConfig) -> String {
-    match Objective::new(&config.method_config()) {
+    match Objective::of_views(&config.method_config(), config.view_count()) {
         Ok(objective) => objective.explain(config.batch_size, config.projector.dim),
         Err(error) => error.to_string(),
     }

@@ -11,8 +11,8 @@ mod validate;
 
 use covary_data::AugmentConfig;
 use covary_kernels::{Isa, Precision};
-use covary_loss::TERMS;
 use covary_loss::tables::overlay;
+use covary_loss::{TERMS, ViewCount};
 pub use covary_nn::EncoderConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -52,7 +52,7 @@ pub struct TrainConfig {
     pub score: bool,
     /// Images.
     pub data: DataConfig,
-    /// The two views.
+    /// The views.
     #[serde(default)]
     pub augment: AugmentConfig,
     /// Encoder.
@@ -233,6 +233,14 @@ impl TrainConfig {
         let config = validate::typed(table, layers)?;
         validate::check(&config, layers)?;
         Ok(config)
+    }
+
+    /// How many views a step has; the pair is the first group.
+    pub fn view_count(&self) -> ViewCount {
+        ViewCount {
+            first: 2,
+            all: self.augment.view_count(),
+        }
     }
 
     /// The method's part.

@@ -88,7 +88,9 @@ pub(super) fn check(config: &TrainConfig, layers: &[Layer]) -> Result<(), TrainE
     };
     at_least("epochs", config.epochs, 1)?;
     at_least("batch_size", config.batch_size as u64, 2)?;
-    at_least("augment.size", config.augment.size as u64, 8)?;
+    for (key, side) in config.augment.sides() {
+        at_least(&format!("augment.{key}"), side as u64, 8)?;
+    }
     if let Err(error) = config.encoder.check() {
         let key = match &error {
             NnError::UnknownEncoder(_) => "encoder.name",

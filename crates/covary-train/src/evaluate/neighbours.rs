@@ -44,7 +44,7 @@ pub fn draw_neighbours(
     let mut values = vec![0.0; size * size * 3];
     let mut place = |row, column, dataset: &Dataset, index| {
         augmenter.clean(data.augment, dataset.image(index), &mut values);
-        sheet.draw(row, column, data.augment, &values);
+        sheet.draw(row, column, data.augment, size, &values);
     };
     for (row, neighbours) in nearest.iter().enumerate() {
         place(row, 0, data.test, queries[row]);

@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use crate::config::TrainConfig;
     use crate::trainer::telemetry::Spread;
-    use covary_loss::{BranchOutputs, Evaluation};
+    use covary_loss::{BranchOutputs, Branches, Evaluation};
 
     const N: usize = 8;
     const D: usize = 4;
@@ -261,9 +261,11 @@ mod tests {
             let outputs = BranchOutputs {
                 n: N,
                 d: D,
-                embedding: [Some(*z), Some(*z)],
-                prediction: [Some(*z), Some(*z)],
-                target: [None; 2],
+                branches: Branches {
+                    embedding: vec![Some(*z), Some(*z)],
+                    prediction: vec![Some(*z), Some(*z)],
+                    target: vec![],
+                },
             };
             let evaluation = objective.evaluate(&outputs, 0.0).expect("a value");
             let report = report(step as u64 + 1, evaluation, relative_std);

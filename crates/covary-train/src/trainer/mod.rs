@@ -2,6 +2,7 @@
 
 mod alarm;
 mod averaged;
+mod forward;
 mod log;
 mod model;
 mod representation_signs;
@@ -71,7 +72,7 @@ impl TrainState {
         let average = average.map(|average| Average::new(average, isa, &model.trained_mut()));
         Ok(Self {
             average,
-            objective: Objective::new(&config.method_config())?,
+            objective: Objective::of_views(&config.method_config(), config.view_count())?,
             step: 0,
             total_steps,
             optimizer: Optimizer::new(&config.optimizer, isa, &layouts)?,

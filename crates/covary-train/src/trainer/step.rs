@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use covary_data::ViewBatch;
 use covary_kernels::{Isa, optimizer};
 use serde::Serialize;
 
@@ -9,6 +10,8 @@ use super::{Telemetry, TrainState};
 use crate::TrainError;
 use covary_loss::method::TargetOrder;
 use covary_loss::{BranchOutputs, Evaluation, OutputGradients};
+
+use super::forward::Forward;
 
 /// Seconds that the phases of a step took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -87,12 +90,21 @@ pub struct StepReport {
 }
 
 impl TrainState {
-    /// Takes one step on a batch: `views` holds view a of all n images, then view b (`[2 * n, h, w, 3]`, normalised). What is measured
-    /// with `telemetry` changes nothing in the step.
+    /// The share of all steps that were taken, by which weights and sizes move that have a schedule.
+    pub fn progress(&self) -> f64 {
+        self.step as f64 / self.total_steps.max(1) as f64
+    }
+
+    /// Takes one step on a batch, whose groups of views are as [`covary_data::Loader::fill`] makes them. What is measured with `telemetry`
+    /// changes nothing in the step.
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] naming term and step where a number is not one; the parameters are then as before the step.
-    pub fn train_step(&mut self, views: &[f32], telemetry: bool) -> Result<StepReport, TrainError> {
+    pub fn train_step(
+        &mut self,
+        views: &[ViewBatch],
+        telemetry: bool,
+    ) -> Result<StepReport, TrainError> {
         let mut phases = Phases::default();
         if self.target_order == TargetOrder::BeforeForward {
             timed(&mut phases.target_s, || self.move_target());
@@ -123,47 +135,17 @@ impl TrainState {
     /// The loss of a batch, with its gradients added to those of the networks.
     fn forward_backward(
         &mut self,
-        views: &[f32],
+        views: &[ViewBatch],
         telemetry: bool,
         phases: &mut Phases,
     ) -> Result<(Evaluation, Option<Telemetry>), TrainError> {
-        let start = Instant::now();
         let needs = self.objective.needs();
-        let (a, b) = views.split_at(views.len() / 2);
-        let online_views = usize::from(needs.online(0)) + usize::from(needs.online(1));
-        let online = match (needs.online(0), needs.online(1)) {
-            (true, true) => views,
-            (true, false) => a,
-            (false, _) => b,
-        };
+        let progress = self.progress();
         let model = &mut self.model;
-        let h = model.encoder.forward(online, online_views);
-        let z = model.projector.forward(&h, online_views);
-        let p = model
-            .predictor
-            .as_mut()
-            .map(|predictor| predictor.forward(&z, online_views));
-        let target = [(needs.target[0], a), (needs.target[1], b)].map(|(needed, view)| {
-            let target = model.target.as_mut().filter(|_| needed)?;
-            let h = target.encoder.forward_untracked(view, 1);
-            Some(target.projector.forward_untracked(&h, 1))
+        let forward = timed(&mut phases.forward_s, || {
+            Forward::pass(model, views, &needs)
         });
-
-        phases.forward_s += start.elapsed().as_secs_f64();
-
-        let d = model.projector.output_width();
-        let z_views = split_views(&z, needs.online(0), needs.online(1));
-        let p_views = p.as_deref().map_or([None, None], |p| {
-            split_views(p, needs.online(0), needs.online(1))
-        });
-        let outputs = BranchOutputs {
-            n: z.len() / d / online_views,
-            d,
-            embedding: z_views,
-            prediction: p_views,
-            target: [target[0].as_deref(), target[1].as_deref()],
-        };
-        let progress = self.step as f64 / self.total_steps.max(1) as f64;
+        let outputs = forward.outputs(&needs, model.projector.output_width());
         let objective = &mut self.objective;
         let evaluation = timed(&mut phases.loss_s, || {
             objective.evaluate(&outputs, progress)
@@ -171,12 +153,12 @@ impl TrainState {
         .map_err(|error| TrainError::of_loss(error, self.step + 1))?;
         let mut telemetry = telemetry.then(|| {
             timed(&mut phases.telemetry_s, || {
-                Telemetry::measure(objective, model, &evaluation, &outputs, &h)
+                Telemetry::measure(objective, model, &evaluation, &outputs, &forward.h)
             })
         });
 
         let start = Instant::now();
-        let dz = embedding_gradient(&evaluation.gradients, &z_views, &p_views, &mut |dp| {
+        let dz = embedding_gradient(&evaluation.gradients, &outputs, &mut |dp| {
             model
                 .predictor
                 .as_mut()
@@ -186,7 +168,12 @@ impl TrainState {
         if let Some((telemetry, Some(remainder))) = &mut telemetry {
             telemetry.complete(remainder, &dh);
         }
-        model.encoder.backward(&dh);
+        let mut rest = dh.as_slice();
+        for &(group, len) in &forward.h_of_groups {
+            let (own, behind) = rest.split_at(len);
+            model.encoder.backward_group(group, own);
+            rest = behind;
+        }
         phases.backward_s += start.elapsed().as_secs_f64();
         Ok((evaluation, telemetry.map(|(telemetry, _)| telemetry)))
     }
@@ -213,27 +200,16 @@ impl TrainState {
     }
 }
 
-fn split_views(rows: &[f32], has_a: bool, has_b: bool) -> [Option<&[f32]>; 2] {
-    match (has_a, has_b) {
-        (true, true) => {
-            let (a, b) = rows.split_at(rows.len() / 2);
-            [Some(a), Some(b)]
-        }
-        (true, false) => [Some(rows), None],
-        (false, _) => [None, Some(rows)],
-    }
-}
-
 /// The gradient of the online embeddings, `[views * n, d]`: the loss's own and what comes back through the predictor.
 pub(super) fn embedding_gradient(
     gradients: &OutputGradients,
-    z_views: &[Option<&[f32]>; 2],
-    p_views: &[Option<&[f32]>; 2],
+    outputs: &BranchOutputs<'_>,
     predictor: &mut dyn FnMut(&[f32]) -> Option<Vec<f32>>,
 ) -> Vec<f32> {
-    let mut dz = join_views(&gradients.embedding, z_views);
-    if p_views.iter().any(Option::is_some)
-        && let Some(through) = predictor(&join_views(&gradients.prediction, p_views))
+    let of = &outputs.branches;
+    let mut dz = join_views(&gradients.embedding, &of.embedding);
+    if of.prediction.iter().any(Option::is_some)
+        && let Some(through) = predictor(&join_views(&gradients.prediction, &of.prediction))
     {
         dz.iter_mut()
             .zip(through)
@@ -243,7 +219,7 @@ pub(super) fn embedding_gradient(
 }
 
 /// The gradients of the views that went through the network, one after the other; zero where the loss has none.
-fn join_views(gradients: &[Option<Vec<f32>>; 2], views: &[Option<&[f32]>; 2]) -> Vec<f32> {
+fn join_views(gradients: &[Option<Vec<f32>>], views: &[Option<&[f32]>]) -> Vec<f32> {
     let mut joined = Vec::with_capacity(views.iter().flatten().map(|view| view.len()).sum());
     for (gradient, view) in gradients.iter().zip(views) {
         match (gradient, view) {

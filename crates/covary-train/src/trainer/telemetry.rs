@@ -71,8 +71,7 @@ impl Telemetry {
             if term.weight == 0.0 {
                 continue;
             }
-            let (z, p) = (&outputs.embedding, &outputs.prediction);
-            let dz = embedding_gradient(gradient, z, p, &mut |dp| {
+            let dz = embedding_gradient(gradient, outputs, &mut |dp| {
                 model.predictor.as_mut()?.input_gradient(dp)
             });
             terms.push(TermTelemetry {
@@ -84,7 +83,7 @@ impl Telemetry {
         }
         let remainder = norms_at_h(model, &mut terms, &gradients, h.len());
         let bare = model.projector.before_output_norm();
-        let z = bare.or(outputs.embedding[0]).or(outputs.embedding[1]);
+        let z = bare.or_else(|| outputs.branches.embedding.iter().copied().flatten().next());
         let z = &z.unwrap_or_default()[..n * d];
         let width = model.representation_width();
         let telemetry = Self {
@@ -211,7 +210,7 @@ fn participation_ratio(rows: &[f32], n: usize, width: usize) -> f64 {
 
 fn share_below(outputs: &BranchOutputs<'_>, gamma: f64) -> f64 {
     let (mut below, mut all) = (0, 0);
-    for z in outputs.embedding.iter().flatten() {
+    for z in outputs.branches.embedding.iter().flatten() {
         let n = outputs.n as f64;
         let (mut sum, mut squares) = (vec![0.0_f64; outputs.d], vec![0.0_f64; outputs.d]);
         for row in z.chunks_exact(outputs.d) {

@@ -77,7 +77,7 @@ pub fn train(
     while state.step < total_steps && !collapsed && !stop.load(Ordering::Relaxed) {
         let (epoch, batch) = (state.step / steps_per_epoch, state.step % steps_per_epoch);
         let start = Instant::now();
-        loader.fill(epoch, batch as usize, &mut views);
+        loader.fill(epoch, batch as usize, state.progress(), &mut views);
         let telemetry = is_due(config.monitor.telemetry_every, state.step);
         let report = state.train_step(&views, telemetry)?;
         clock.add(start, config.batch_size);

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use covary_data::ViewBatch;
 use covary_kernels::{Isa, Precision};
-use covary_nn::{EngineConfig, Network, ResNetConfig};
+use covary_nn::{EncoderConfig, EngineConfig, Network};
 use covary_train::Pretraining;
 use covary_train::config::{DeviceChoice, TrainConfig};
 use covary_train::run::Checkpoint;
@@ -41,9 +42,12 @@ fn a_moving_average_follows_its_recursion() {
         .map(|p| f64::from(*p))
         .collect();
     for (step, decay) in [(1, 2.0 / 11.0), (2, 0.25), (3, 0.3), (4, 0.3)] {
-        state
-            .train_step(&numbers(step, 2 * 16 * 16 * 16 * 3), false)
-            .unwrap();
+        let views = [ViewBatch {
+            size: 16,
+            views: 2,
+            values: numbers(step, 2 * 16 * 16 * 16 * 3),
+        }];
+        state.train_step(&views, false).unwrap();
         for (average, p) in average.iter_mut().zip(state.model.encoder.parameters()) {
             *average = decay * *average + (1.0 - decay) * f64::from(*p);
         }
@@ -75,8 +79,8 @@ fn a_moving_average_changes_no_bit_of_training_and_is_what_is_scored() {
         isa: Isa::choose(None).unwrap(),
         precision: Precision::F32,
     };
-    let sizes = ResNetConfig::named("resnet18", 4, 16, 16).unwrap();
-    let mut encoder = Network::resnet(&sizes, &engine).unwrap();
+    let sizes = EncoderConfig::named("resnet18", 4);
+    let mut encoder = Network::encoder(&sizes, [16, 16], &engine).unwrap();
     encoder.load(&with.join("encoder.safetensors")).unwrap();
     assert_eq!(encoder.parameters(), average);
     assert_ne!(encoder.parameters(), plain.vectors["encoder.parameters"]);

@@ -1,6 +1,6 @@
 //! What a loss must keep to: closed forms at collapse, stop-gradients, directions, states, refusals.
 
-use covary_loss::{BranchOutputs, LossError, Objective};
+use covary_loss::{BranchOutputs, Branches, LossError, Objective};
 use covary_train::config::TrainConfig;
 
 use crate::losses::{evaluate, gradient, objective};
@@ -118,9 +118,11 @@ fn branches(n: usize, d: usize, z: &[Vec<f32>; 6]) -> BranchOutputs<'_> {
     BranchOutputs {
         n,
         d,
-        embedding: [view(0), view(1)],
-        prediction: [view(2), view(3)],
-        target: [view(4), view(5)],
+        branches: Branches {
+            embedding: vec![view(0), view(1)],
+            prediction: vec![view(2), view(3)],
+            target: vec![view(4), view(5)],
+        },
     }
 }
 
@@ -209,9 +211,11 @@ fn bad_outputs_are_refused_by_name() {
     let outputs = |n, a, b| BranchOutputs {
         n,
         d: 4,
-        embedding: [a, b],
-        prediction: [None; 2],
-        target: [None; 2],
+        branches: Branches {
+            embedding: vec![a, b],
+            prediction: vec![],
+            target: vec![],
+        },
     };
     let error = objective
         .evaluate(&outputs(1, Some(&z[..4]), Some(&z[..4])), 0.0)
@@ -224,7 +228,7 @@ fn bad_outputs_are_refused_by_name() {
         error,
         LossError::Shape {
             what: "embedding",
-            view: 'b',
+            view: "b".into(),
             found: 4,
             expected: 8
         }

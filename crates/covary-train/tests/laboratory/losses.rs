@@ -34,13 +34,7 @@ pub(crate) fn evaluate(
     a: &[f32],
     b: &[f32],
 ) -> Evaluation {
-    let outputs = BranchOutputs {
-        n,
-        d,
-        embedding: [Some(a), Some(b)],
-        prediction: [None; 2],
-        target: [None; 2],
-    };
+    let outputs = BranchOutputs::embeddings(n, d, &[a, b]);
     objective.evaluate(&outputs, 0.0).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! The contract that every preset is under: slopes, stopped gradients, collapse, and what protects it from that.
 
 use covary_loss::method::{MethodConfig, Protection, StopGradient, presets, protection};
-use covary_loss::{BranchOutputs, CheckOptions, CheckVerdict, Objective, check};
+use covary_loss::{BranchOutputs, Branches, CheckOptions, CheckVerdict, Objective, check};
 use covary_train::config::TrainConfig;
 
 use crate::contracts::numbers;
@@ -22,9 +22,11 @@ fn outputs(z: &Outputs) -> BranchOutputs<'_> {
     BranchOutputs {
         n: z[0].len() / D,
         d: D,
-        embedding: [view(0), view(1)],
-        prediction: [view(2), view(3)],
-        target: [view(4), view(5)],
+        branches: Branches {
+            embedding: vec![view(0), view(1)],
+            prediction: vec![view(2), view(3)],
+            target: vec![view(4), view(5)],
+        },
     }
 }
 

@@ -128,7 +128,7 @@ fn a_run_in_pieces_on_other_threads_ends_with_the_same_bits() {
 fn a_run_resumes_only_with_its_own_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let own = config("vicreg", "f32", RESNET);
+    let own = config("vicreg", "f32");
     train(&own, &run, false, 1, 2);
     let mut other = own.clone();
     other.seed = 1;
@@ -152,7 +152,7 @@ fn a_run_resumes_only_with_its_own_configuration() {
 #[test]
 fn a_learning_rate_that_explodes_ends_in_an_error_that_names_term_and_step() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = config("vicreg", "f32", RESNET);
+    let mut config = config("vicreg", "f32");
     config.optimizer.lr = 1e30;
     let stop = AtomicBool::new(false);
     let error = Pretraining::prepare(config)

@@ -1,7 +1,8 @@
 //! Switches of the techniques: what they do, and which combinations are refused.
 
+use covary_data::ViewBatch;
 use covary_kernels::{Isa, Precision};
-use covary_loss::{BranchOutputs, Objective};
+use covary_loss::{BranchOutputs, Branches, Objective};
 use covary_train::TrainError;
 use covary_train::config::{DeviceChoice, TrainConfig};
 use covary_train::trainer::TrainState;
@@ -87,9 +88,11 @@ fn evaluate(text: &str, progress: f64) -> covary_loss::Evaluation {
     let outputs = BranchOutputs {
         n,
         d,
-        embedding: [Some(&a), Some(&b)],
-        prediction: [Some(&b), Some(&a)],
-        target: [Some(&a), Some(&b)],
+        branches: Branches {
+            embedding: vec![Some(&a), Some(&b)],
+            prediction: vec![Some(&b), Some(&a)],
+            target: vec![Some(&a), Some(&b)],
+        },
     };
     let mut objective = Objective::new(&config(text).method_config()).unwrap();
     objective.evaluate(&outputs, progress).unwrap()
@@ -175,8 +178,12 @@ fn state_on(device: DeviceChoice, precision: Precision, text: &str) -> TrainStat
     TrainState::new(&config(text), &engine, isa, 10).unwrap()
 }
 
-fn views(step: u64) -> Vec<f32> {
-    numbers(90 + step, 2 * 8 * 8 * 8 * 3)
+fn views(step: u64) -> [ViewBatch; 1] {
+    [ViewBatch {
+        size: 8,
+        views: 2,
+        values: numbers(90 + step, 2 * 8 * 8 * 8 * 3),
+    }]
 }
 
 #[test]

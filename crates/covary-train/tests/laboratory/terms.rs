@@ -1,6 +1,6 @@
 //! The battery that every registered term goes through, with the settings that change its formula.
 
-use covary_loss::{Evaluation, Invariances, Objective, TERMS};
+use covary_loss::{BranchOutputs, Evaluation, Invariances, Objective, TERMS};
 
 use crate::contracts::numbers;
 use crate::losses::{evaluate, gradient, objective};
@@ -277,13 +277,7 @@ fn a_value_that_is_no_number_is_never_a_good_one() {
     let [mut a, b] = views(n, d);
     a[7] = f32::NAN;
     for (variant, name) in variants() {
-        let outputs = covary_loss::BranchOutputs {
-            n,
-            d,
-            embedding: [Some(&a), Some(&b)],
-            prediction: [None; 2],
-            target: [None; 2],
-        };
+        let outputs = BranchOutputs::embeddings(n, d, &[&a, &b]);
         let error = variant.objective().evaluate(&outputs, 0.0);
         assert!(error.is_err(), "{name}");
     }

@@ -5,6 +5,7 @@
     reason = "how far off says more than that it is near"
 )]
 
+use covary_data::ViewBatch;
 use covary_kernels::{Isa, Precision};
 use covary_nn::{EngineConfig, Network};
 use covary_train::config::TrainConfig;
@@ -54,14 +55,18 @@ fn fill(network: &mut Network, golden: &Golden, prefix: &str) {
     }
 }
 
-fn views(golden: &Golden, step: usize) -> Vec<f32> {
+fn views(golden: &Golden, step: usize) -> [ViewBatch; 1] {
     let (mean, std) = ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]);
     let pixels = golden.f64("views");
     let len = 2 * BATCH * 32 * 32 * 3;
     let of_step = pixels[step * len..(step + 1) * len].iter().enumerate();
-    of_step
-        .map(|(i, value)| ((value / 255.0 - mean[i % 3]) / std[i % 3]) as f32)
-        .collect()
+    [ViewBatch {
+        size: 32,
+        views: 2,
+        values: of_step
+            .map(|(i, value)| ((value / 255.0 - mean[i % 3]) / std[i % 3]) as f32)
+            .collect(),
+    }]
 }
 
 /// Steps of constant learning rate: six steps at the top of a schedule too long to fall.
