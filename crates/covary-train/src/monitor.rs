@@ -213,11 +213,11 @@ mod tests {
             fs_err::create_dir(&path).unwrap();
             for image in 0..40 {
                 let mut sheet = Sheet::new(1, 1, 8, 8);
-                sheet.draw(0, 0, &AugmentConfig::default(), &[light; 192]);
+                sheet.draw(0, 0, &AugmentConfig::default(), 8, &[light; 192]);
                 sheet.save(&path.join(format!("{image}.png"))).unwrap();
             }
         }
-        let images = open(folder.path(), Split::Train, ReadOptions::default()).unwrap();
+        let images = open(folder.path(), Split::Train, &ReadOptions::default()).unwrap();
         let labels = images.labels().unwrap().to_vec();
         let monitor = Monitor::new(Arc::new(images), AugmentConfig::default(), 30);
         assert_eq!(monitor.images().len(), 30);
