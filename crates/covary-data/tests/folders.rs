@@ -251,6 +251,40 @@ fn labeled_images_without_a_test_set_are_split_by_class() {
 }
 
 #[test]
+fn one_class_is_not_split() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &["all/1.png", "all/2.png", "all/3.png"]);
+    let splits = Splits::open(folder.path(), &ReadOptions::default(), 0.5).unwrap();
+    assert_eq!((splits.train.len(), splits.test.is_none()), (3, true));
+    assert!(
+        splits.notes[0].contains("the same label"),
+        "{:?}",
+        splits.notes
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn folders_that_may_not_be_read_are_counted() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &["ant/1.png", "bee/1.png"]);
+    let closed = folder.path().join("bee");
+    let allow = |mode| std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode));
+    allow(0).unwrap();
+    let is_root = std::fs::read_dir(&closed).is_ok();
+    let dataset = train(folder.path());
+    allow(0o755).unwrap();
+    let expected = if is_root { (2, 0) } else { (1, 1) };
+    let passed = dataset.passed_over();
+    assert_eq!(
+        (dataset.len(), passed.count(PassedOverKind::NoPermission)),
+        expected
+    );
+    assert_eq!(passed.count(PassedOverKind::EmptyFolder), 0);
+}
+
+#[test]
 fn things_that_are_known_and_not_read_are_named() {
     let cases: [(&str, &[u8], &str); 6] = [
         ("cifar-10-batches-py/data_batch_1", &[0x80, 4], "pickles"),

@@ -112,18 +112,8 @@ impl Splits {
                 location: test.origins.get(class).unwrap_or(&test.name).clone(),
             })?;
         }
-        let mut untrained: Vec<u32> = labels.clone();
-        untrained.sort_unstable();
-        untrained.dedup();
-        let known = self.train.labels.as_deref().unwrap_or_default();
-        let known: std::collections::HashSet<u32> = known.iter().copied().collect();
-        untrained.retain(|label| !known.contains(label));
-        if let Some(&first) = untrained.first() {
-            self.notes.push(format!(
-                "{} classes of the test set have no training images, the first is {}",
-                untrained.len(),
-                self.train.class_names[first as usize]
-            ));
+        if let Some(note) = untrained(labels, &self.train) {
+            self.notes.push(note);
         }
         test.class_names.clone_from(&self.train.class_names);
         self.test = Some(test);
@@ -138,6 +128,11 @@ impl Splits {
         let mut members: Vec<Vec<u32>> = vec![Vec::new(); self.train.class_names.len()];
         for position in permutation(labels.len(), 0, 0, Purpose::TestShare) {
             members[labels[position as usize] as usize].push(position);
+        }
+        if members.iter().filter(|class| !class.is_empty()).count() < 2 {
+            self.notes
+                .push("all images have the same label: there is nothing to score".to_owned());
+            return;
         }
         let mut is_test = vec![false; labels.len()];
         for positions in members {
@@ -161,6 +156,25 @@ impl Splits {
         ));
         self.test = Some(self.train.split_off(&is_test));
     }
+}
+
+/// What to say about classes of the test labels that no training image has.
+fn untrained(labels: &[u32], train: &Dataset) -> Option<String> {
+    let mut is_there = vec![false; train.class_names.len()];
+    let known = train.labels.as_deref().unwrap_or_default();
+    known
+        .iter()
+        .for_each(|&label| is_there[label as usize] = true);
+    let mut missing: Vec<u32> = labels.to_vec();
+    missing.sort_unstable();
+    missing.dedup();
+    missing.retain(|&label| !is_there[label as usize]);
+    let first = *missing.first()?;
+    Some(format!(
+        "{} classes of the test set have no training images, the first is {}",
+        missing.len(),
+        train.class_names[first as usize]
+    ))
 }
 
 impl Dataset {

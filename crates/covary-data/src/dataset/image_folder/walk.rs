@@ -63,10 +63,13 @@ pub(super) fn list(folder: &Path, passed_over: &mut PassedOver) -> Result<List, 
             Entry::Image => loose.push(path),
             Entry::Passed(kind) => passed_over.add(kind, || inside(folder, &path)),
             Entry::Folder => {
-                let mut files = Vec::new();
+                let (mut files, refused) = (Vec::new(), PassedOverKind::NoPermission);
+                let before = passed_over.count(refused);
                 collect(folder, &path, &mut stack, &mut files, passed_over)?;
                 if files.is_empty() {
-                    passed_over.add(PassedOverKind::EmptyFolder, || inside(folder, &path));
+                    if passed_over.count(refused) == before {
+                        passed_over.add(PassedOverKind::EmptyFolder, || inside(folder, &path));
+                    }
                     continue;
                 }
                 let label = list.classes.len() as u32;

@@ -162,37 +162,45 @@ pub(super) enum Pass {
     AcRefine { from: u8, to: u8 },
 }
 
-/// Reads one block. `run` is the number of blocks to come that have no further coefficients, `mask` the block's coefficients that are
-/// not zero.
+/// Reads one block. `run` is the number of blocks to come that have no further coefficients, `dc` the sum of the differences so far,
+/// `mask` the block's coefficients that are not zero.
 pub(super) fn block(
     pass: Pass,
     bits: &mut Bits<'_>,
     tables: (Option<&Table>, Option<&Table>),
-    run: &mut u32,
+    (run, dc_sum): (&mut u32, &mut i32),
     mask: &mut u64,
 ) -> Result<(), &'static str> {
     const NO_TABLE: &str = "a Huffman table is missing";
     let (dc, ac) = tables;
     match pass {
         Pass::Baseline => {
-            difference(bits, dc.ok_or(NO_TABLE)?)?;
+            difference(bits, dc.ok_or(NO_TABLE)?, dc_sum)?;
             first(bits, ac.ok_or(NO_TABLE)?, (1, BLOCK - 1), run, mask)?;
             // a run over several blocks is a code of progressive files alone
             if *run > 0 { Err(BAD_CODE) } else { Ok(()) }
         }
-        Pass::DcFirst => difference(bits, dc.ok_or(NO_TABLE)?),
+        Pass::DcFirst => difference(bits, dc.ok_or(NO_TABLE)?, dc_sum),
         Pass::DcRefine => bits.take(1).map(drop),
         Pass::AcFirst { from, to } => first(bits, ac.ok_or(NO_TABLE)?, (from, to), run, mask),
         Pass::AcRefine { from, to } => refine(bits, ac.ok_or(NO_TABLE)?, (from, to), run, mask),
     }
 }
 
-fn difference(bits: &mut Bits<'_>, table: &Table) -> Result<(), &'static str> {
+fn difference(bits: &mut Bits<'_>, table: &Table, sum: &mut i32) -> Result<(), &'static str> {
     let size = bits.symbol(table)?;
-    if size > 16 {
+    if size > 15 {
         return Err(BAD_CODE);
     }
-    bits.take(size).map(drop)
+    let value = bits.take(size)? as i32;
+    let is_negative = size > 0 && value >> (size - 1) == 0;
+    let value = if is_negative {
+        value + 1 - (1 << size)
+    } else {
+        value
+    };
+    *sum = sum.saturating_add(value);
+    Ok(())
 }
 
 fn first(

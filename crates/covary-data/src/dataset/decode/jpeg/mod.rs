@@ -3,8 +3,9 @@
 //! Decoders show as much of a damaged file as they can: what is missing becomes grey or a smear, and no error says so. This file
 //! walks the compressed data without computing pixels. Each scan must hold the codes of exactly as many blocks as the frame
 //! has, restart markers must come in order, and the end-of-image marker must follow. A progressive file must send every coefficient
-//! to its last bit. A file that passes has all its pixels; bytes that were exchanged for others of equal meaning cannot be seen.
-//! What follows the end-of-image marker is not looked at, as phones store previews there.
+//! to its last bit. A DC coefficient beyond the range of pixels is damage as well, as differences add up. A file that passes has all
+//! its pixels; bytes that were exchanged for others which mean as many blocks cannot be seen. What follows the end-of-image marker is
+//! not looked at, as phones store previews there.
 
 mod entropy;
 
@@ -13,6 +14,8 @@ use entropy::{BLOCK, Bits, Pass, Table, block};
 
 /// More scans than any encoder writes; each costs a walk over the whole image.
 const MAX_SCANS: usize = 256;
+/// Largest DC coefficient, 8 times the largest distance of a pixel from the middle grey, with room for encoders that overshoot.
+const MAX_DC: i32 = 1024 + 256;
 
 /// What a walk over the file found besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,7 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, String
         bytes,
         dc: [const { None }; 4],
         ac: [const { None }; 4],
+        steps: [1; 4],
         frame: None,
         restart_interval: 0,
         has_exif: false,
@@ -46,6 +50,8 @@ struct Walk<'a> {
     bytes: &'a [u8],
     dc: [Option<Table>; 4],
     ac: [Option<Table>; 4],
+    /// Quantisation step of the DC coefficient, by table.
+    steps: [i32; 4],
     frame: Option<Frame>,
     /// Minimum coded units between restart markers, 0 for none.
     restart_interval: usize,
@@ -69,6 +75,10 @@ struct Component {
     blocks: (usize, usize),
     /// Columns of blocks with those that fill up the last minimum coded unit.
     stride: usize,
+    /// Its quantisation table.
+    quantiser: usize,
+    /// The DC coefficient of the last block, in steps.
+    dc: i32,
     /// Of each block the coefficients that are not zero; empty in a baseline frame.
     masks: Vec<u64>,
     /// Low bits of each coefficient that are still to come, `None` before its first scan.
@@ -97,6 +107,7 @@ impl<'a> Walk<'a> {
             let (segment, end) = self.segment(position)?;
             match code {
                 0xC4 => self.tables(segment)?,
+                0xDB => self.quantisation(segment)?,
                 0xC0..=0xC2 => self.frame = Some(self.start_of_frame(code, segment)?),
                 0xC3 | 0xC5..=0xC7 | 0xC9..=0xCF => {
                     return Err("lossless, hierarchical or arithmetic JPEG is not read".to_owned());
@@ -154,6 +165,23 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    fn quantisation(&mut self, mut segment: &[u8]) -> Result<(), String> {
+        let broken = "a quantisation table is damaged";
+        while let [head, rest @ ..] = segment {
+            let is_wide = head >> 4 != 0;
+            let length = if is_wide { 128 } else { 64 };
+            let (values, rest) = rest.split_at_checked(length).ok_or(broken)?;
+            let step = if is_wide {
+                number(values, 0).ok_or(broken)? as i32
+            } else {
+                i32::from(values[0])
+            };
+            *self.steps.get_mut(usize::from(head & 15)).ok_or(broken)? = step;
+            segment = rest;
+        }
+        Ok(())
+    }
+
     fn start_of_frame(&self, code: u8, segment: &[u8]) -> Result<Frame, String> {
         let broken = "its frame header is damaged";
         let (height, width) = (number(segment, 1), number(segment, 3));
@@ -189,6 +217,8 @@ impl<'a> Walk<'a> {
                     (height * v).div_ceil(down).div_ceil(8),
                 ),
                 stride: units.0 * h,
+                quantiser: usize::from(entry[2] & 3),
+                dc: 0,
                 masks: vec![0; masks],
                 missing_bits: [None; BLOCK as usize],
             }
@@ -215,6 +245,7 @@ impl<'a> Walk<'a> {
             _ => frame.units,
         };
         let (mut run, mut restarts) = (0, 0_u8);
+        frame.components.iter_mut().for_each(|c| c.dc = 0);
         for unit in 0..columns * rows {
             if self.restart_interval > 0 && unit > 0 && unit % self.restart_interval == 0 {
                 let (code, position) = bits.marker()?;
@@ -223,6 +254,7 @@ impl<'a> Walk<'a> {
                 }
                 restarts = restarts.wrapping_add(1);
                 run = 0;
+                frame.components.iter_mut().for_each(|c| c.dc = 0);
                 bits = Bits::new(self.bytes, position);
             }
             let (column, row) = (unit % columns, unit / columns);
@@ -238,13 +270,13 @@ impl<'a> Walk<'a> {
                     let (x, y) = (column * h + inner % h, row * v + inner / h);
                     let mut unused = 0;
                     let mask = component.masks.get_mut(y * component.stride + x);
-                    block(
-                        pass,
-                        &mut bits,
-                        tables,
-                        &mut run,
-                        mask.unwrap_or(&mut unused),
-                    )?;
+                    let mask = mask.unwrap_or(&mut unused);
+                    let state = (&mut run, &mut component.dc);
+                    block(pass, &mut bits, tables, state, mask)?;
+                    let step = self.steps[component.quantiser] << band.3.min(13);
+                    if component.dc.saturating_abs().saturating_mul(step) > MAX_DC + step {
+                        return Err("its pixels are out of range".to_owned());
+                    }
                 }
             }
         }
