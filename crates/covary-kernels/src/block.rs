@@ -296,7 +296,7 @@ impl<T: Element, O: Operand> Layer<T> for ResidualBlock<T, O> {
 }
 
 /// The activations that a shortcut adds.
-fn stored<T>(x: Feed<'_, T>) -> &[T] {
+fn stored<T: Element>(x: Feed<'_, T>) -> &[T] {
     assert!(
         x.affine.is_none(),
         "the layer before a residual block stores its output"

@@ -137,8 +137,9 @@ fn rotate(a: &mut Matrix, v: &mut Matrix, p: usize, q: usize) {
             (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
         }
     }
-    for k in 0..PATCH {
-        (a[p][k], a[q][k]) = (c * a[p][k] - s * a[q][k], s * a[p][k] + c * a[q][k]);
+    let (upper, lower) = (a[p], a[q]);
+    for (k, (x, y)) in upper.into_iter().zip(lower).enumerate() {
+        (a[p][k], a[q][k]) = (c * x - s * y, s * x + c * y);
     }
     (a[p][q], a[q][p]) = (0.0, 0.0);
 }

@@ -91,7 +91,8 @@ fn outputs_of_a_fitted_stem_are_white_and_come_with_both_signs() {
         assert!(range.contains(&moment), "{at}: {moment}");
     }
     let (first, second) = weight.split_at(weight.len() / 2);
-    assert!(first.iter().zip(second).all(|(a, b)| *a == -b));
+    let turned: Vec<f32> = second.iter().map(|value| -value).collect();
+    assert_eq!(first, turned);
 }
 
 /// The weight is kept with the statistics: nothing trains it, nothing re-estimates it, and files hold it.
@@ -171,14 +172,14 @@ fn dirac_passes_on_the_input_channels_and_leaves_the_other_filters_drawn() {
             continue;
         }
         let (c_in, taps) = (entry.shape[1], 9);
-        for (at, value) in dirac.iter().enumerate() {
+        let expected = drawn.iter().enumerate().map(|(at, drawn)| {
             let (filter, channel, tap) = (at / (c_in * taps), at / taps % c_in, at % taps);
-            let expected = if filter >= c_in {
-                drawn[at]
+            if filter >= c_in {
+                *drawn
             } else {
                 f32::from(u8::from(channel == filter && tap == 4))
-            };
-            assert_eq!(*value, expected, "{} {at}", entry.name);
-        }
+            }
+        });
+        assert_eq!(dirac, expected.collect::<Vec<_>>(), "{}", entry.name);
     }
 }
