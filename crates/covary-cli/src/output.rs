@@ -3,15 +3,23 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Error;
+use anyhow::{Context, Error};
 use covary_data::DataError;
 use covary_study::StudyError;
 use covary_train::TrainError;
 
-/// Writes a line of data to stdout; a reader that went away ends the program quietly, as it does any filter.
-pub(crate) fn line(text: &str) {
+/// Writes a line of data to stdout. A reader that went away, as `head` does, is no error.
+///
+/// # Errors
+/// Any other error of stdout: what was asked for is then not there.
+pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{text}");
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to stdout")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a line of talk to stderr.
@@ -22,9 +30,9 @@ pub(crate) fn say(text: &str) {
 
 /// Says what went wrong and what to do about it; 1 where a run failed, 2 where it could not start.
 pub(crate) fn fail(error: &Error) -> ExitCode {
+    let study = error.downcast_ref::<StudyError>();
     let train = error.downcast_ref::<TrainError>();
     let data = error.downcast_ref::<DataError>();
-    let study = error.downcast_ref::<StudyError>();
     if train.is_some() || data.is_some() || study.is_some() {
         say(&format!("error: {error}"));
     } else {

@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use covary_score::{METRICS, Matrix};
 use covary_train::{TrainError, diagnose_matrix, diagnose_run};
 use serde_json::Value;
 
+use super::moved_data;
 use crate::output::{Table, line, say, significant};
+use crate::threads;
 
 /// Have the embeddings collapsed? Every metric, the outcome in words, and the spectrum.
 #[derive(Args)]
@@ -17,6 +19,9 @@ pub(crate) struct Diagnose {
     /// Folder of a run, or a matrix: FILE.npy, FILE.safetensors:TENSOR, FILE.parquet:COLUMN.
     #[arg(value_name = "RUN|FILE")]
     source: String,
+    /// Where the images of a run moved to, as `--set data.path=PATH`; they are checked to be the same.
+    #[arg(long = "set", value_name = "data.path=PATH", value_parser = moved_data)]
+    data: Option<String>,
     /// Print one JSON object as the last line of stdout.
     #[arg(long)]
     json: bool,
@@ -24,13 +29,11 @@ pub(crate) struct Diagnose {
 
 impl Diagnose {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .build()
-            .context("starting the threads")?;
+        let pool = threads::pool(0)?;
         let folder = Path::new(&self.source);
         let result = pool.install(|| {
             if folder.is_dir() {
-                diagnose_run(folder)
+                diagnose_run(folder, self.data.as_deref(), &mut say)
             } else {
                 diagnose_matrix(&Matrix::read(&self.source).map_err(TrainError::from)?)
             }
@@ -45,7 +48,7 @@ impl Diagnose {
             show(&[("embeddings", &result)]);
         }
         if self.json {
-            line(&result.to_string());
+            line(&result.to_string())?;
         }
         Ok(ExitCode::SUCCESS)
     }

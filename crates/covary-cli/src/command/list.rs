@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Args;
 use covary_loss::TERMS;
 use covary_loss::method;
@@ -15,7 +16,7 @@ use crate::output::line;
 pub(crate) struct List {}
 
 impl List {
-    pub(crate) fn run() -> ExitCode {
+    pub(crate) fn run() -> Result<ExitCode> {
         let first_line = |text: &str| {
             text.lines()
                 .next()
@@ -26,29 +27,29 @@ impl List {
         section(
             "recipes",
             RECIPES.iter().map(|(name, text)| (*name, first_line(text))),
-        );
+        )?;
         section(
             "presets (method = ...)",
             method::presets().map(|(name, about)| (name, about.to_owned())),
-        );
+        )?;
         section(
             "terms (terms.NAME.kind = ...)",
             TERMS
                 .iter()
                 .map(|term| (term.kind, term.summary.to_owned())),
-        );
+        )?;
         section(
             "data formats (data.path = ...)",
             covary_data::FORMATS
                 .iter()
                 .map(|format| (format.name, format.about.to_owned())),
-        );
+        )?;
         section(
             "data sets to fetch (covary data fetch ...)",
             covary_data::DOWNLOADS
                 .iter()
                 .map(|archive| (archive.name, archive.file.to_owned())),
-        );
+        )?;
         let encoders = [
             ("resnet18", "ResNet-18, 3x3 stem, any width"),
             ("resnet34", "ResNet-34, 3x3 stem, any width"),
@@ -58,33 +59,33 @@ impl List {
             encoders
                 .map(|(name, about)| (name, about.to_owned()))
                 .into_iter(),
-        );
+        )?;
         section(
             "augmentations (augment.view_a.NAME, augment.view_b.NAME)",
             covary_data::AUGMENTATIONS
                 .iter()
                 .map(|(name, about)| (*name, (*about).to_owned())),
-        );
+        )?;
         section(
             "collapse metrics",
             METRICS
                 .iter()
                 .map(|metric| (metric.name(), metric.summary().to_owned())),
-        );
+        )?;
         section(
             "instruction sets of this processor (COVARY_ISA=...)",
             covary_train::Isa::available()
                 .into_iter()
                 .map(|isa| (isa.name(), String::new())),
-        );
-        ExitCode::SUCCESS
+        )?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-fn section<'a>(title: &str, entries: impl Iterator<Item = (&'a str, String)>) {
-    line(title);
+fn section<'a>(title: &str, entries: impl Iterator<Item = (&'a str, String)>) -> Result<()> {
+    line(title)?;
     for (name, about) in entries {
-        line(format!("  {name:<34} {about}").trim_end());
+        line(format!("  {name:<34} {about}").trim_end())?;
     }
-    line("");
+    line("")
 }

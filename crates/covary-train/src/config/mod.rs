@@ -5,7 +5,9 @@
 //! it stands.
 
 mod device;
+mod identity;
 mod layers;
+pub(crate) mod size;
 mod validate;
 
 use covary_data::AugmentConfig;
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 pub use device::DeviceChoice;
+pub use identity::identity;
 pub use layers::RECIPES;
 
 use crate::TrainError;

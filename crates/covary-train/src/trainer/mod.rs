@@ -17,12 +17,12 @@ pub use model::{Model, Target};
 pub(crate) use model::{encoder_config, projector_config};
 pub use step::{Phases, StepReport};
 pub use telemetry::{Spread, Telemetry, TermTelemetry};
-pub use train::{Event, Outcome, Progress, train};
+pub use train::{Event, Outcome, Phase, Progress, train};
 
 use crate::TrainError;
 use crate::config::TrainConfig;
 use crate::optim::{EmaSchedule, Optimizer, Schedule};
-use crate::run::Checkpoint;
+use crate::run::{Belonging, Checkpoint};
 use covary_loss::Objective;
 use covary_loss::method::TargetOrder;
 
@@ -41,6 +41,8 @@ pub struct TrainState {
     target_decay: EmaSchedule,
     target_order: TargetOrder,
     isa: Isa,
+    /// What the checkpoint that this was restored from says of its run.
+    restored: Option<Belonging>,
 }
 
 impl TrainState {
@@ -78,6 +80,7 @@ impl TrainState {
             target_order: config.target.order,
             isa,
             model,
+            restored: None,
         })
     }
 
@@ -137,6 +140,7 @@ impl TrainState {
             )?);
         }
         self.step = checkpoint.step;
+        self.restored = checkpoint.belonging.take();
         let loss = std::mem::take(&mut checkpoint.vectors)
             .into_iter()
             .map(|(name, vector)| {

@@ -21,6 +21,21 @@ pub enum Event<'a> {
     Monitor(Progress, &'a MonitorReport),
     /// A sign of collapse.
     Alarm(&'a Alarm),
+    /// Another part of the run begins.
+    Phase(Phase),
+    /// Something that whoever runs it should know.
+    Note(&'a str),
+}
+
+/// Parts of a run, by what an interrupt does to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Steps: the stop flag ends them after the present one, with a checkpoint.
+    Steps,
+    /// A measurement of a model in training; the process may end at any time and goes on from the last checkpoint.
+    Measuring,
+    /// Scores of the trained encoder; the process may end at any time and begins them anew.
+    Scoring,
 }
 
 /// How far training is and how fast it goes.
@@ -52,8 +67,11 @@ const PATIENCE: f64 = 0.1;
 
 /// Trains until all steps are taken or `stop` is set, which finishes the step and makes a checkpoint.
 ///
+/// The second value are source images a second; none where no step was left to take.
+///
 /// # Errors
-/// A number that is not finite, or a file that cannot be written; the last checkpoint stays as it was.
+/// Journals that lack what was written before the state's step; a number that is not finite, or a file that cannot be written: the
+/// last checkpoint then stays as it was.
 pub fn train(
     config: &TrainConfig,
     state: &mut TrainState,
@@ -62,15 +80,18 @@ pub fn train(
     run: &RunFolder,
     stop: &AtomicBool,
     watch: &mut dyn FnMut(Event<'_>),
-) -> Result<(Outcome, f64), TrainError> {
-    let mut logs = Logs::open(run, state.step)?;
+) -> Result<(Outcome, Option<f64>), TrainError> {
+    let identity = run.identity()?;
+    let mut logs = Logs::open(run, state.step, state.restored.as_ref())?;
     let mut alarms = Alarms::resume(Logs::alarms_so_far(run)?);
     let steps_per_epoch = loader.batches_per_epoch() as u64;
     let total_steps = config.epochs * steps_per_epoch;
     let mut views = Vec::new();
     let mut clock = Clock::default();
     let mut saved = state.step;
-    let mut collapsed = false;
+    let mut collapsed = config.monitor.on_collapse == OnCollapse::Stop
+        && was_stopped(run, state.step, total_steps)?;
+    watch(Event::Phase(Phase::Steps));
     while state.step < total_steps && !collapsed && !stop.load(Ordering::Relaxed) {
         let (epoch, batch) = (state.step / steps_per_epoch, state.step % steps_per_epoch);
         let start = Instant::now();
@@ -83,7 +104,7 @@ pub fn train(
             total_steps,
             epoch: epoch + 1,
             step: state.step,
-            images_per_s: clock.images_per_s(),
+            images_per_s: clock.images_per_s().expect("a step was timed"),
         };
         logs.step(&report, &progress)?;
         watch(Event::Step(&report, progress));
@@ -93,25 +114,27 @@ pub fn train(
         if ends_epoch && is_due(config.monitor.every_epochs, epoch + 1)
             || is_due(config.monitor.every_steps, state.step)
         {
+            watch(Event::Phase(Phase::Measuring));
             let measured = monitor.measure(state)?;
             logs.measurement(&progress, &measured)?;
             watch(Event::Monitor(progress, &measured));
             seen.extend(alarms.observe_monitor(state.step, &measured));
             collapsed = config.monitor.on_collapse == OnCollapse::Stop
                 && measured.spaces.embedding_verdict.is_collapse()
-                && state.step as f64 >= PATIENCE * total_steps as f64;
+                && is_past_patience(state.step, total_steps);
+            watch(Event::Phase(Phase::Steps));
         }
         for alarm in &seen {
             logs.alarm(alarm)?;
             watch(Event::Alarm(alarm));
         }
         if state.step.is_multiple_of(config.checkpoint.every_steps) {
-            state.checkpoint().save(&run.checkpoint())?;
+            logs.save(state.checkpoint(), &identity, run)?;
             saved = state.step;
         }
     }
     if saved != state.step || !run.checkpoint().exists() {
-        state.checkpoint().save(&run.checkpoint())?;
+        logs.save(state.checkpoint(), &identity, run)?;
     }
     let outcome = match (collapsed, state.step < total_steps) {
         (true, _) => Outcome::Collapsed,
@@ -119,6 +142,20 @@ pub fn train(
         (false, false) => Outcome::Finished,
     };
     Ok((outcome, clock.images_per_s()))
+}
+
+fn is_past_patience(step: u64, total_steps: u64) -> bool {
+    step as f64 >= PATIENCE * total_steps as f64
+}
+
+/// Whether an earlier part of the run was stopped at this step, as its last measurement found a collapse.
+fn was_stopped(run: &RunFolder, step: u64, total_steps: u64) -> Result<bool, TrainError> {
+    let measurements = run.read_lines(&run.epochs())?;
+    Ok(step > 0
+        && is_past_patience(step, total_steps)
+        && measurements
+            .last()
+            .is_some_and(|line| line["step"] == step && line["embedding/outcome"] != "healthy"))
 }
 
 /// Whether something that is done every so many times, 0 for never, is due.
@@ -145,11 +182,12 @@ impl Clock {
         }
     }
 
-    fn images_per_s(&self) -> f64 {
-        match self.first {
-            Some((seconds, images)) if self.images == 0 => images as f64 / seconds,
-            Some(_) => self.images as f64 / self.seconds,
-            None => f64::NAN,
-        }
+    fn images_per_s(&self) -> Option<f64> {
+        let (seconds, images) = self.first?;
+        Some(if self.images == 0 {
+            images as f64 / seconds
+        } else {
+            self.images as f64 / self.seconds
+        })
     }
 }
