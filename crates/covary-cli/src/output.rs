@@ -3,15 +3,44 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Error;
+use anyhow::{Context, Error};
 use covary_data::DataError;
 use covary_study::StudyError;
 use covary_train::TrainError;
 
-/// Writes a line of data to stdout; a reader that went away ends the program quietly, as it does any filter.
-pub(crate) fn line(text: &str) {
+/// Writes a line of data to stdout. A reader that went away, as `head` does, is no error.
+///
+/// # Errors
+/// Any other error of stdout: what was asked for is then not there.
+pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{text}");
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to stdout")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where a command's table goes: the table is the data and belongs on stdout, unless JSON is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tables {
+    /// Whether JSON is what goes to stdout.
+    pub(crate) json: bool,
+}
+
+impl Tables {
+    /// Writes a table, or a line beside it.
+    ///
+    /// # Errors
+    /// As [`line`].
+    pub(crate) fn print(self, text: &str) -> anyhow::Result<()> {
+        if self.json {
+            say(text);
+            return Ok(());
+        }
+        line(text)
+    }
 }
 
 /// Writes a line of talk to stderr.
@@ -30,9 +59,9 @@ pub(crate) fn data_notes(result: &serde_json::Value) {
 
 /// Says what went wrong and what to do about it; 1 where a run failed, 2 where it could not start.
 pub(crate) fn fail(error: &Error) -> ExitCode {
+    let study = error.downcast_ref::<StudyError>();
     let train = error.downcast_ref::<TrainError>();
     let data = error.downcast_ref::<DataError>();
-    let study = error.downcast_ref::<StudyError>();
     if train.is_some() || data.is_some() || study.is_some() {
         say(&format!("error: {error}"));
     } else {

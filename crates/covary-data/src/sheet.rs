@@ -64,15 +64,23 @@ impl Sheet {
         }
     }
 
+    /// The picture as PNG.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] for a picture too large for the format.
+    pub fn png(&self) -> Result<Vec<u8>, DataError> {
+        let mut png = std::io::Cursor::new(Vec::new());
+        self.canvas
+            .write_to(&mut png, ImageFormat::Png)
+            .map_err(std::io::Error::other)?;
+        Ok(png.into_inner())
+    }
+
     /// Writes a PNG.
     ///
     /// # Errors
     /// [`DataError::Io`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), DataError> {
-        let mut png = std::io::Cursor::new(Vec::new());
-        self.canvas
-            .write_to(&mut png, ImageFormat::Png)
-            .map_err(std::io::Error::other)?;
-        Ok(fs_err::write(path, png.into_inner())?)
+        Ok(fs_err::write(path, self.png()?)?)
     }
 }

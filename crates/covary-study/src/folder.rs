@@ -8,34 +8,56 @@
 //! | `runs/KEY/` | the run's folder, as `covary pretrain` writes it |
 //! | `runs/KEY.log` | what the run said |
 //! | `runs/KEY.lock` | held while a process trains it |
+//! | `study.lock` | held while a process goes through the runs; it says which |
 //! | `runs/KEY.failure.json` | exit code and last words of a run that ended without a result |
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use covary_nn::write_atomically;
+use covary_nn::{sweep, write_atomically};
 use covary_train::config::RECIPES;
+use covary_train::run::FolderLock;
 use fs_err as fs;
 
 use crate::{Plan, StudyError};
 
-/// Paths of a study's files.
+/// The lock of a study's folder.
+const LOCK: &str = "study.lock";
+
+/// Paths of a study's files, and the lock on them where this process writes to them.
 #[derive(Debug, Clone)]
 pub struct StudyFolder {
     path: PathBuf,
+    lock: Option<Arc<FolderLock>>,
 }
 
 impl StudyFolder {
-    /// Puts a plan into its folder; a folder that holds a study is taken when `resume` says so, and gets the new plan.
+    /// Puts a plan into its folder, for this process alone; a folder that holds a study is taken when `resume` says so, and gets the new
+    /// plan.
     ///
     /// # Errors
-    /// [`StudyError::Exists`], [`StudyError::Write`].
+    /// [`StudyError::Exists`], [`StudyError::Write`], [`covary_train::TrainError::Held`] when another process goes through its runs.
     pub fn create(path: &Path, plan: &Plan, resume: bool) -> Result<Self, StudyError> {
-        let folder = Self { path: path.into() };
-        if folder.plan().exists() && !resume {
-            return Err(StudyError::Exists { path: path.into() });
-        }
+        let mut folder = Self {
+            path: path.into(),
+            lock: None,
+        };
+        let is_new = |folder: &Self| {
+            if folder.plan().exists() && !resume {
+                return Err(StudyError::Exists { path: path.into() });
+            }
+            Ok(())
+        };
+        is_new(&folder)?;
         let runs = path.join("runs");
-        fs::create_dir_all(&runs).map_err(|source| StudyError::Write { path: runs, source })?;
+        let refused = |path: PathBuf| move |source| StudyError::Write { path, source };
+        fs::create_dir_all(&runs).map_err(refused(runs.clone()))?;
+        folder.lock = Some(Arc::new(FolderLock::take(path, LOCK)?));
+        is_new(&folder)?;
+        for swept in [path, &runs] {
+            sweep(swept, Duration::ZERO).map_err(refused(swept.into()))?;
+        }
         write(&folder.plan(), plan.text.as_bytes())?;
         let recipe = Path::new(&plan.base.recipe);
         if recipe.is_file() && !is_built_in(&plan.base.recipe) {
@@ -69,13 +91,21 @@ impl StudyFolder {
     /// # Errors
     /// [`StudyError::NotAStudy`].
     pub fn open(path: &Path) -> Result<Self, StudyError> {
-        let folder = Self { path: path.into() };
+        let folder = Self {
+            path: path.into(),
+            lock: None,
+        };
         // A plan lies in other folders too.
         if folder.plan().is_file() && path.join("runs").is_dir() {
             Ok(folder)
         } else {
             Err(StudyError::NotAStudy { path: path.into() })
         }
+    }
+
+    /// What there is to say about an earlier process that wrote to it.
+    pub fn note(&self) -> Option<&str> {
+        self.lock.as_ref()?.note()
     }
 
     /// The folder itself.

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use covary_train::config::TrainConfig;
-use covary_train::run::RunFolder;
-use fs_err as fs;
+use covary_train::run::{RunFolder, read_journal, read_object};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -54,24 +53,9 @@ pub struct Record {
 
 impl Series {
     fn read(path: &Path) -> Result<Self, StudyError> {
-        let Some(text) = read_if_there(path)? else {
-            return Ok(Self::default());
-        };
         let mut series = Self::default();
-        let lines = text.lines().count();
-        for (index, line) in text.lines().enumerate() {
-            match serde_json::from_str::<Map<String, Value>>(line) {
-                Ok(record) => series.push(&record),
-                // A kill cuts the last line short.
-                Err(_) if index + 1 == lines => {}
-                Err(error) => {
-                    return Err(StudyError::Journal {
-                        path: path.into(),
-                        line: index + 1,
-                        reason: error.to_string(),
-                    });
-                }
-            }
+        for record in read_journal(path)? {
+            series.push(&record);
         }
         Ok(series)
     }
@@ -141,14 +125,12 @@ impl Record {
     /// A folder without a run, files that cannot be read or understood.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
         let run = RunFolder::open(path)?;
-        let text = read_if_there(&run.config())?.unwrap_or_default();
-        let config = TrainConfig::parse(&run.config().display().to_string(), &text)?;
+        let config = run.read_config()?;
         let result = object(&run.result())?;
         let state = RunState::of_result(&result).unwrap_or(RunState::Unfinished);
-        let spectra = read_if_there(&path.join("spectra.json"))?;
-        let spectra = spectra.map(|text| {
-            serde_json::from_str(&text).map_err(|error| StudyError::Journal {
-                path: path.join("spectra.json"),
+        let spectra = read_object(&run.spectra())?.map(|object| {
+            serde_json::from_value(Value::Object(object)).map_err(|error| StudyError::Journal {
+                path: run.spectra(),
                 line: error.line(),
                 reason: error.to_string(),
             })
@@ -241,30 +223,14 @@ impl Record {
     }
 }
 
-fn read_if_there(path: &Path) -> Result<Option<String>, StudyError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(StudyError::Read {
-            path: path.into(),
-            source,
-        }),
-    }
-}
-
 fn object(path: &Path) -> Result<Map<String, Value>, StudyError> {
-    let Some(text) = read_if_there(path)? else {
-        return Ok(Map::new());
-    };
-    serde_json::from_str(&text).map_err(|error| StudyError::Journal {
-        path: path.into(),
-        line: error.line(),
-        reason: error.to_string(),
-    })
+    Ok(read_object(path)?.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::*;
 
     fn series(text: &str) -> Result<Series, StudyError> {

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::sync::atomic::AtomicBool;
 
 use covary_train::config::TrainConfig;
+use covary_train::run::RunFolder;
 use covary_train::trainer::Event;
 use covary_train::{Ending, Pretraining};
 
@@ -23,8 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = TrainConfig::resolve("vicreg", &overrides)?;
 
     let folder = std::env::temp_dir().join(format!("covary-example-{}", std::process::id()));
+    let run = RunFolder::create(&folder)?;
     let never = AtomicBool::new(false);
-    let ending = Pretraining::prepare(config)?.run(&folder, false, &never, &mut |event| {
+    let ending = Pretraining::prepare(config)?.run(&run, &never, &mut |event| {
         if let Event::Monitor(progress, report) = event {
             let h = &report.spaces.representation_verdict;
             println!("epoch {}: h: {}", progress.epoch, h.reason);

@@ -8,8 +8,9 @@ use std::path::Path;
 use covary_data::{Augmenter, random_sample, rng::stream};
 use serde_json::{Map, Value, json};
 
+use crate::belonging::{own_checkpoint, prepare_again};
 use crate::evaluate::{reestimate, represent};
-use crate::run::{Checkpoint, RunFolder, number};
+use crate::run::{RunFolder, number};
 use crate::trainer::TrainState;
 use crate::{Pretraining, TrainError};
 use covary_score::{Embeddings, Matrix};
@@ -29,17 +30,20 @@ pub fn diagnose_matrix(matrix: &Matrix) -> Result<Value, TrainError> {
     Ok(Value::Object(space(&sample)?))
 }
 
-/// The same of a run's `representation` and `embedding`, with its scores where it has some.
+/// The same of a run's `representation` and `embedding`, with its scores where it has some, on the images at `data` where they moved.
 ///
 /// # Errors
-/// A folder without a run or without a checkpoint, data that cannot be read.
-pub fn diagnose_run(folder: &Path) -> Result<Value, TrainError> {
+/// A folder without a run or without a checkpoint, data that cannot be read, files that are not what was written.
+pub fn diagnose_run(
+    folder: &Path,
+    data: Option<&str>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Value, TrainError> {
     let run = RunFolder::open(folder)?;
-    let config = run.read_config()?;
-    let pretraining = Pretraining::prepare(config)?;
+    let pretraining = prepare_again(&run, run.read_config()?, data)?;
     let (config, engine, isa) = pretraining.parts();
     let mut state = TrainState::new(config, &engine, isa, pretraining.total_steps())?;
-    state.restore(Checkpoint::load(&run.checkpoint())?, &run.checkpoint())?;
+    state.restore(own_checkpoint(&run, say)?, &run.checkpoint())?;
     state.put_average(|model| reestimate(model, pretraining.train_set(), &config.augment));
 
     let dataset = pretraining.train_set();
@@ -72,8 +76,7 @@ pub fn diagnose_run(folder: &Path) -> Result<Value, TrainError> {
         ("representation".to_owned(), of(&h, &h_views, widths.0)?),
         ("embedding".to_owned(), of(&z, &z_views, widths.1)?),
     ]);
-    let scores = std::fs::read(run.result()).ok();
-    let scores: Option<Value> = scores.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let scores = run.read_object(&run.result())?;
     for key in [
         "knn_top1",
         "random_knn_top1",
@@ -83,7 +86,8 @@ pub fn diagnose_run(folder: &Path) -> Result<Value, TrainError> {
     ] {
         let value = scores
             .as_ref()
-            .map_or(Value::Null, |scores| scores[key].clone());
+            .and_then(|scores| scores.get(key).cloned())
+            .unwrap_or(Value::Null);
         result.insert(key.into(), value);
     }
     Ok(Value::Object(result))

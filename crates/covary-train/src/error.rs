@@ -63,16 +63,82 @@ pub enum TrainError {
         source: std::io::Error,
     },
     /// A new run was to be made where one is.
-    #[error("{} holds a run already", path.display())]
+    #[error("{} holds a run already: {file} is there", path.display())]
     RunExists {
         /// The folder.
         path: PathBuf,
+        /// A file of the run that it holds.
+        file: String,
+    },
+    /// A folder that another process writes to.
+    #[error("{} is being written to by {holder}", path.display())]
+    Held {
+        /// The folder.
+        path: PathBuf,
+        /// Process, host and since when.
+        holder: String,
+    },
+    /// A run that has ended and cannot go on with other keys.
+    #[error("{} is finished; these keys differ: {}", path.display(), keys.join(", "))]
+    RunFinished {
+        /// The run's folder.
+        path: PathBuf,
+        /// `key (there -> here)`.
+        keys: Vec<String>,
+    },
+    /// Images that are not those that a run was made with.
+    #[error("{}: {reason}", path.display())]
+    DataDiffers {
+        /// The data.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// A line of a journal that cannot be read.
+    #[error("{}:{line}: {reason}", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A damaged event file of TensorBoard.
+    #[error("{}: the record at byte {at} does not have its checksum", path.display())]
+    Events {
+        /// The file.
+        path: PathBuf,
+        /// Where the record starts.
+        at: usize,
+    },
+    /// A file of a run that is not what was written.
+    #[error("{}: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Sizes that this machine cannot hold.
+    #[error("{key} = {value} needs at least {needed}; this machine has {memory}")]
+    TooLarge {
+        /// The key that most of it is for.
+        key: &'static str,
+        /// Its value.
+        value: usize,
+        /// Memory of the whole run.
+        needed: String,
+        /// Memory of the machine.
+        memory: String,
     },
     /// A folder without a run.
-    #[error("{} holds no run: config.toml is missing", path.display())]
+    #[error("{} holds no run: {reason}", path.display())]
     NotARun {
         /// The folder.
         path: PathBuf,
+        /// What is missing.
+        reason: &'static str,
     },
     /// A run that is to be resumed with another configuration.
     #[error("{} was made with another configuration; these keys differ: {}", path.display(), keys.join(", "))]
@@ -165,6 +231,24 @@ impl TrainError {
                 "give FILE.npy, FILE.safetensors:TENSOR or FILE.parquet:COLUMN"
             }
             Self::RunExists { .. } => "give another folder with --out, or go on with --resume",
+            Self::Held { .. } => "wait until it has ended, or give another folder with --out",
+            Self::RunFinished { path, .. } => {
+                return Some(format!(
+                    "its learning rate was planned to fall to zero at its last step, so that it is not lengthened; train a longer one anew: \
+                     covary pretrain {}/config.toml --set epochs=... --out NEW",
+                    path.display()
+                ));
+            }
+            Self::DataDiffers { .. } => {
+                "give the images that the run was made with, by --set data.path=PATH; another version of the program may decode some images otherwise"
+            }
+            Self::Journal { .. } | Self::Damaged { .. } => {
+                "put back a copy of the file, or start anew with --out; nothing was changed"
+            }
+            Self::Events { .. } => {
+                "steps.jsonl holds the same numbers: remove the file to go on without its curves; nothing was changed"
+            }
+            Self::TooLarge { key, .. } => return Some(format!("lower {key}")),
             Self::NotARun { .. } => "give the folder of a run: `covary pretrain` prints it",
             Self::ConfigDiffers { .. } => "resume without overrides, or start a new run with --out",
             Self::Checkpoint { .. } => {

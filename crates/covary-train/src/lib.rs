@@ -4,6 +4,7 @@
 //! [`evaluate`] freezes the encoder and scores its representations ([`covary_score`]). [`run`] is the folder where all of it is
 //! written. [`Pretraining`] is the whole way.
 
+mod belonging;
 mod bench;
 pub mod config;
 mod diagnose;
@@ -16,6 +17,7 @@ mod result;
 pub mod run;
 pub mod trainer;
 
+pub use belonging::{finished_result, other_keys};
 pub use bench::{KernelSpeed, Speed, bench};
 pub use covary_kernels::{Isa, prepare_heap};
 pub use covary_nn::{ENCODERS, Encoder};

@@ -12,15 +12,17 @@ use covary_nn::EngineConfig;
 use serde_json::{Map, Value};
 
 use crate::TrainError;
-use covary_loss::tables::differences;
-
-use crate::config::TrainConfig;
+use crate::belonging::{REFERENCES, check_identity, own_checkpoint, prepare_again, unchecked};
+use crate::config::{TrainConfig, size};
 use crate::evaluate::{self, Data, reestimate, represent};
 use crate::monitor::{Monitor, Untrained};
 use crate::optim::AverageKind;
 use crate::result;
-use crate::run::{Checkpoint, Provenance, RunFolder, number, peak_memory_bytes};
-use crate::trainer::{self, Event, Model, Outcome, TrainState};
+use crate::run::{Provenance, RunFolder, number, peak_memory_bytes};
+use crate::trainer::{self, Event, Model, Outcome, Phase, TrainState};
+
+/// Key of the configuration's identity in the metadata of an encoder.
+const CONFIGURATION: &str = "configuration";
 
 /// A run that is ready to train: nothing of a new one is written before [`Pretraining::run`].
 #[derive(Debug)]
@@ -50,9 +52,12 @@ impl Pretraining {
     /// Reads the data and checks that the configuration can run on it.
     ///
     /// # Errors
-    /// Data that cannot be read, or fewer images than a batch.
+    /// Sizes beyond the memory of this machine, data that cannot be read, or fewer images than a batch.
     pub fn prepare(config: TrainConfig) -> Result<Self, TrainError> {
         let isa = Isa::active()?;
+        if let Some(memory) = size::memory() {
+            size::check(&config, memory)?;
+        }
         let Splits { train, test, notes } = config.data.open(&config.augment)?;
         let train = Arc::new(train);
         let test = test.filter(|_| config.score);
@@ -86,6 +91,11 @@ impl Pretraining {
     /// Training images.
     pub fn train_set(&self) -> &Dataset {
         &self.train
+    }
+
+    /// Test images, where there are some and the encoder is scored.
+    pub(crate) fn test_set(&self) -> Option<&Dataset> {
+        self.test.as_ref()
     }
 
     /// What was understood, passed over or left out when the data were read: whole sentences, a line each.
@@ -167,28 +177,42 @@ impl Pretraining {
         engine.expect("a configuration names a device of this build")
     }
 
-    /// Trains in a new folder, or goes on in that of an earlier run of the same configuration, and scores the encoder.
+    /// Trains in a new folder, or goes on in that of an earlier run of the same configuration from its checkpoint, and scores the
+    /// encoder.
     ///
     /// # Errors
-    /// A folder that holds a run (or, resuming, none, or one of another configuration), files that cannot be written, numbers that are
-    /// not finite.
+    /// A run of another configuration, on other images, or with files that are not what was written; files that cannot be written,
+    /// numbers that are not finite.
     pub fn run(
         &mut self,
-        folder: &Path,
-        resume: bool,
+        run: &RunFolder,
         stop: &AtomicBool,
         watch: &mut Watch<'_>,
     ) -> Result<Ending, TrainError> {
+        let folder = run.path();
+        if let Some(note) = run.note() {
+            watch(Event::Note(note));
+        }
         let engine = self.engine();
-        let mut state = TrainState::new(&self.config, &engine, self.isa, self.total_steps())?;
-        let run = if resume {
-            self.reopen(folder)?
+        let mut state = if run.is_new() {
+            self.begin(run)?;
+            TrainState::new(&self.config, &engine, self.isa, self.total_steps())?
         } else {
-            self.create(folder)?
+            self.check_own(run)?;
+            if !run.provenance().exists() && !run.checkpoint().exists() {
+                self.write_provenance(run)?;
+            }
+            let mut state = TrainState::new(&self.config, &engine, self.isa, self.total_steps())?;
+            if run.checkpoint().exists() {
+                let checkpoint = own_checkpoint(run, &mut |note| watch(Event::Note(note)))?;
+                state.restore(checkpoint, &run.checkpoint())?;
+            } else {
+                self.check_unsaved(run)?;
+            }
+            self.note_moved(run)?;
+            state
         };
-        if run.checkpoint().exists() {
-            state.restore(Checkpoint::load(&run.checkpoint())?, &run.checkpoint())?;
-        } else {
+        if !run.checkpoint().exists() {
             state.model.fit_stem(&self.train, &self.config.augment)?;
         }
         let monitor = self.monitor();
@@ -207,7 +231,7 @@ impl Pretraining {
             &mut self.loader,
             &monitor,
             untrained.as_ref(),
-            &run,
+            run,
             stop,
             &mut follow,
         )?;
@@ -215,14 +239,20 @@ impl Pretraining {
             return Ok(Ending::Interrupted(state.step));
         }
         let seconds = start.elapsed().as_secs_f64();
+        watch(Event::Phase(Phase::Scoring));
         state.put_average(|model| reestimate(model, &self.train, &self.config.augment));
-        self.save_encoder(&state, &run)?;
+        self.save_encoder(&state, run)?;
 
-        let mut result = result::scores(self, &mut state, &monitor, untrained.as_ref(), &run)?;
-        let last = last.map_or_else(|| result::last_step(&run), |last| Ok(result::loss(&last)))?;
-        result.extend(last);
+        let mut result = result::scores(self, &mut state, &monitor, untrained.as_ref(), run)?;
+        result.extend(match (last, images_per_s) {
+            (Some(last), Some(images_per_s)) => {
+                let mut facts = result::loss(&last);
+                facts.insert("images_per_s".into(), number(images_per_s));
+                facts
+            }
+            _ => result::last_step(run)?,
+        });
         let facts = [
-            ("images_per_s", number(images_per_s)),
             ("train_s", number(seconds)),
             ("total_s", number(start.elapsed().as_secs_f64())),
             ("run", folder.display().to_string().into()),
@@ -240,14 +270,16 @@ impl Pretraining {
         ];
         result.extend(facts.map(|(name, value)| (name.to_owned(), value)));
         // The encoder's own scores are safe before the references, which may take longer, are begun.
-        result::write(&result, &run)?;
         if let Some(data) = self.data() {
-            result::add_references(&mut result, self, &data, monitor.images(), &run)?;
+            result.insert(REFERENCES.into(), "pending".into());
+            run.write_object(&run.result(), &result)?;
+            result.remove(REFERENCES);
+            result::add_references(&mut result, self, &data, monitor.images(), run)?;
             result.insert("total_s".into(), number(start.elapsed().as_secs_f64()));
             let peak = peak_memory_bytes().map_or(Value::Null, Value::from);
             result.insert("peak_memory_bytes".into(), peak);
-            result::write(&result, &run)?;
         }
+        run.write_object(&run.result(), &result)?;
         Ok(Ending::Finished(Value::Object(result)))
     }
 
@@ -265,33 +297,19 @@ impl Pretraining {
         }
     }
 
-    fn create(&self, folder: &Path) -> Result<RunFolder, TrainError> {
-        let run = RunFolder::create(folder)?;
-        let provenance = self.provenance();
-        let provenance =
-            serde_json::to_string_pretty(&provenance).expect("provenance is plain values");
-        run.write(&run.provenance(), provenance.as_bytes())?;
+    /// Writes down what a new run is made by. The configuration is first: a folder that holds it can be resumed.
+    fn begin(&self, run: &RunFolder) -> Result<(), TrainError> {
         run.write(&run.config(), self.config.to_toml().as_bytes())?;
-        Ok(run)
+        self.write_provenance(run)
     }
 
-    fn reopen(&self, folder: &Path) -> Result<RunFolder, TrainError> {
-        let run = RunFolder::open(folder)?;
-        let there = run.read_config()?;
-        let keys: Vec<_> = differences(&there.to_table(), &self.config.to_table());
-        // The number of threads changes no result.
-        let keys: Vec<_> = keys
-            .into_iter()
-            .filter(|key| !key.starts_with("threads "))
-            .collect();
-        if keys.is_empty() {
-            Ok(run)
-        } else {
-            Err(TrainError::ConfigDiffers {
-                path: folder.into(),
-                keys,
-            })
-        }
+    fn write_provenance(&self, run: &RunFolder) -> Result<(), TrainError> {
+        let mut provenance = self.provenance();
+        provenance.data = Some(self.data_digest());
+        let Ok(Value::Object(provenance)) = serde_json::to_value(provenance) else {
+            unreachable!("provenance is an object of plain values")
+        };
+        run.write_object(&run.provenance(), &provenance)
     }
 
     fn save_encoder(&self, state: &TrainState, run: &RunFolder) -> Result<(), TrainError> {
@@ -304,6 +322,7 @@ impl Pretraining {
             ),
             ("method", self.config.method.clone()),
             ("data", self.train.name().to_owned()),
+            (CONFIGURATION, run.identity()?),
         ];
         let average = self.config.optimizer.average.as_ref().map(|average| {
             let kind = match average.kind {
@@ -322,17 +341,25 @@ impl Pretraining {
     }
 }
 
-/// Scores the encoder that a finished run left, on the data that its configuration names.
+/// Scores the encoder that a finished run left, on the data that its configuration names or, where they moved, on those at `data`.
 ///
 /// # Errors
-/// A folder without a run, an encoder or data that cannot be read, data without labels.
-pub fn probe_run(folder: &Path) -> Result<Value, TrainError> {
+/// A folder without a run, an encoder or data that cannot be read or are not what was written, data without labels.
+pub fn probe_run(
+    folder: &Path,
+    data: Option<&str>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Value, TrainError> {
     let run = RunFolder::open(folder)?;
     let mut config = run.read_config()?;
     config.score = true;
-    let pretraining = Pretraining::prepare(config)?;
+    let pretraining = prepare_again(&run, config, data)?;
     let mut encoder = Model::new(&pretraining.config, &pretraining.engine())?.encoder;
-    encoder.load(&run.encoder())?;
+    let loaded = encoder.load(&run.encoder())?;
+    match loaded.metadata.get(CONFIGURATION) {
+        Some(identity) => check_identity(&run, identity, &run.encoder())?,
+        None => say(&unchecked(&run.encoder())),
+    }
     let Some(data) = pretraining.data() else {
         return Err(TrainError::NoLabels {
             path: pretraining.config.data.path.clone().into(),

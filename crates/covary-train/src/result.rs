@@ -1,14 +1,13 @@
 //! What came of a run: the object of `result.json`, and the pictures' data beside it.
 
 use covary_nn::Network;
-use fs_err as fs;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::evaluate::{
     self, Data, Line, Spaces, draw_neighbours, kept, represent, score, sgd_score, spaces,
 };
 use crate::monitor::{Monitor, Untrained};
-use crate::run::{RunFolder, number};
+use crate::run::{RunFolder, number, read_journal};
 use crate::trainer::TrainState;
 use crate::{Pretraining, TrainError};
 use covary_score::Measurement;
@@ -71,12 +70,6 @@ pub(crate) fn scores(
     Ok(result)
 }
 
-/// Writes `result.json`.
-pub(crate) fn write(result: &Map<String, Value>, folder: &RunFolder) -> Result<(), TrainError> {
-    let text = serde_json::to_string_pretty(result).expect("a result is plain values");
-    folder.write(&folder.result(), text.as_bytes())
-}
-
 /// Inserts the scores of an encoder by both protocols; gives the representations of the test images.
 pub(crate) fn insert_scores(
     result: &mut Map<String, Value>,
@@ -126,7 +119,9 @@ fn insert_outcome(
 
 /// What the monitor measured of the encoder before training.
 fn insert_untrained(result: &mut Map<String, Value>, untrained: Option<&Untrained>) {
-    let verdict = untrained.map_or(Value::Null, |untrained| json!(untrained.verdict));
+    let verdict = untrained.map_or(Value::Null, |untrained| {
+        serde_json::to_value(&untrained.verdict).expect("a verdict is plain values")
+    });
     let knn = untrained.and_then(|untrained| untrained.validation_knn);
     result.insert("untrained_representation_verdict".into(), verdict);
     let knn = knn.map_or(Value::Null, number);
@@ -140,8 +135,11 @@ fn write_spectra(folder: &RunFolder, [h, z]: [(&[f32], usize); 2]) -> Result<(),
         let values = sample.singular_values()?;
         Ok(values.iter().map(|value| number(*value)).collect())
     };
-    let spectra = json!({"representation": spectrum(h)?, "embedding": spectrum(z)?});
-    folder.write(&folder.spectra(), spectra.to_string().as_bytes())
+    let spectra = Map::from_iter([
+        ("representation".to_owned(), spectrum(h)?),
+        ("embedding".to_owned(), spectrum(z)?),
+    ]);
+    folder.write_object(&folder.spectra(), &spectra)
 }
 
 /// Adds the lines to compare with: the encoder before training, and raw pixels.
@@ -206,24 +204,17 @@ pub(crate) fn loss(evaluation: &covary_loss::Evaluation) -> Map<String, Value> {
     ])
 }
 
-/// Loss and terms of the last step, from the journal of a run that had no step left to take.
+/// Loss, terms and speed of the last step, from the journal of a run that had no step left to take.
 pub(crate) fn last_step(run: &RunFolder) -> Result<Map<String, Value>, TrainError> {
-    let path = run.steps();
-    let text = fs::read_to_string(&path).map_err(|source| TrainError::Read { path, source })?;
-    let last: Map<String, Value> = text
-        .lines()
-        .last()
-        .and_then(|line| serde_json::from_str(line).ok())
-        .unwrap_or_default();
+    let last = read_journal(&run.steps())?.pop().unwrap_or_default();
     let terms: Map<String, Value> = last
         .iter()
         .filter_map(|(key, value)| Some((key.strip_prefix("term/")?.to_owned(), value.clone())))
         .collect();
+    let value = |key: &str| last.get(key).cloned().unwrap_or(Value::Null);
     Ok(Map::from_iter([
-        (
-            "loss".to_owned(),
-            last.get("loss").cloned().unwrap_or(json!(null)),
-        ),
+        ("loss".to_owned(), value("loss")),
+        ("images_per_s".to_owned(), value("images_per_s")),
         ("terms".to_owned(), Value::Object(terms)),
     ]))
 }

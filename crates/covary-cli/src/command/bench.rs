@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use covary_train::config::TrainConfig;
 use covary_train::{KernelSpeed, Pretraining, bench};
 
 use crate::output::{Table, line, say};
+use crate::threads;
 
 /// Time training steps: end to end, by phase, augmentation alone, inference, each kernel. Nothing is written.
 #[derive(Args)]
@@ -37,10 +38,7 @@ impl Bench {
         let mut set = self.set;
         set.extend(self.device.map(|device| format!("device={device}")));
         let config = TrainConfig::resolve(&self.recipe, &set)?;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(config.threads)
-            .build()
-            .context("starting the threads")?;
+        let pool = threads::pool(config.threads)?;
         let speed = pool.install(|| {
             bench(
                 &mut Pretraining::prepare(config)?,
@@ -102,7 +100,7 @@ impl Bench {
             ));
         }
         if self.json {
-            line(&serde_json::to_string(&speed)?);
+            line(&serde_json::to_string(&speed)?)?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -61,7 +61,7 @@ impl Data {
                     });
                 bar.finish_and_clear();
                 let path = fetched?;
-                line(&path.display().to_string());
+                line(&path.display().to_string())?;
                 say(&format!(
                     "use it with: covary pretrain --set data.path={}",
                     path.display()
@@ -84,7 +84,7 @@ impl Data {
                     ..PreviewOptions::default()
                 };
                 covary_data::preview(&splits.train, &config.augment, preview, &out)?;
-                line(&out.display().to_string());
+                line(&out.display().to_string())?;
             }
         }
         Ok(ExitCode::SUCCESS)

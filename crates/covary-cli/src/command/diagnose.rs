@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use covary_score::{METRICS, Matrix};
 use covary_train::{TrainError, diagnose_matrix, diagnose_run};
 use serde_json::Value;
 
-use crate::output::{Table, data_notes, line, say, significant};
+use super::moved_data;
+use crate::output::{Table, Tables, data_notes, line, say, significant};
+use crate::threads;
 
 /// Have the embeddings collapsed? Every metric, the outcome in words, and the spectrum.
 #[derive(Args)]
@@ -17,23 +19,21 @@ pub(crate) struct Diagnose {
     /// Folder of a run, or a matrix: FILE.npy, FILE.safetensors:TENSOR, FILE.parquet:COLUMN.
     #[arg(value_name = "RUN|FILE")]
     source: String,
+    /// Where the images of a run moved to, as `--set data.path=PATH`; they are checked to be the same.
+    #[arg(long = "set", value_name = "data.path=PATH", value_parser = moved_data)]
+    data: Option<String>,
     /// Print one JSON object to stdout, and the table to stderr.
     #[arg(long)]
     json: bool,
 }
 
-/// Where the table goes: it is the data, unless JSON is.
-type Print = fn(&str);
-
 impl Diagnose {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .build()
-            .context("starting the threads")?;
+        let pool = threads::pool(0)?;
         let folder = Path::new(&self.source);
         let result = pool.install(|| {
             if folder.is_dir() {
-                diagnose_run(folder)
+                diagnose_run(folder, self.data.as_deref(), &mut say)
             } else {
                 let matrix = Matrix::read(&self.source).map_err(TrainError::from)?;
                 if !matrix.left_out.is_empty() {
@@ -42,26 +42,26 @@ impl Diagnose {
                 diagnose_matrix(&matrix)
             }
         })?;
-        let print: Print = if self.json { say } else { line };
+        let tables = Tables { json: self.json };
         if folder.is_dir() {
             data_notes(&result);
             let spaces = [
                 ("representation h", &result["representation"]),
                 ("embedding z", &result["embedding"]),
             ];
-            show(&spaces, print);
-            show_scores(&result, print);
+            show(&spaces, tables)?;
+            show_scores(&result, tables)?;
         } else {
-            show(&[("embeddings", &result)], print);
+            show(&[("embeddings", &result)], tables)?;
         }
         if self.json {
-            line(&result.to_string());
+            line(&result.to_string())?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn show(spaces: &[(&str, &Value)], print: Print) {
+fn show(spaces: &[(&str, &Value)], tables: Tables) -> Result<()> {
     let mut header = vec![""];
     header.extend(spaces.iter().map(|(name, _)| *name));
     let mut table = Table::new(&header);
@@ -76,27 +76,28 @@ fn show(spaces: &[(&str, &Value)], print: Print) {
             table.row(row);
         }
     }
-    print(&format!("\n{}", table.render()));
+    tables.print(&format!("\n{}", table.render()))?;
     for (name, space) in spaces {
         let text = |key: &str| space[key].as_str().unwrap_or_default().to_owned();
-        print(&format!(
+        tables.print(&format!(
             "  {name}: {}: {}",
             text("outcome"),
             text("reason")
-        ));
+        ))?;
     }
+    Ok(())
 }
 
 /// kNN on h beside the untrained encoder's: a linear probe standardises, which hides an encoder that shrank or lies along a line.
-fn show_scores(result: &Value, print: Print) {
+fn show_scores(result: &Value, tables: Tables) -> Result<()> {
     let percent = |key: &str| {
         result[key]
             .as_f64()
             .map_or_else(|| "–".into(), |value| format!("{:.1} %", 100.0 * value))
     };
-    print(&format!(
+    tables.print(&format!(
         "  kNN on h: {}, untrained encoder: {}",
         percent("knn_top1"),
         percent("random_knn_top1")
-    ));
+    ))
 }

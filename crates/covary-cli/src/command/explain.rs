@@ -33,7 +33,7 @@ impl Explain {
                 objective
                     .explain(config.batch_size, config.projector.dim)
                     .trim_end(),
-            );
+            )?;
             return Ok(ExitCode::SUCCESS);
         };
         let against = TrainConfig::resolve_loss(&other, &[])?;
@@ -46,10 +46,10 @@ impl Explain {
         };
         sentences.extend(differences(&projector(&config), &projector(&against)));
         if sentences.is_empty() {
-            line("no difference");
+            line("no difference")?;
         }
         for sentence in sentences {
-            line(&sentence);
+            line(&sentence)?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -38,7 +38,7 @@ impl Forecast {
         let prediction = predict(&record, &Study::open(&self.from)?, self.at)?;
         say(&text(&prediction));
         if self.json {
-            line(&serde_json::to_string(&prediction)?);
+            line(&serde_json::to_string(&prediction)?)?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Args;
 use covary_loss::TERMS;
 use covary_loss::method;
@@ -16,7 +17,7 @@ use crate::output::line;
 pub(crate) struct List {}
 
 impl List {
-    pub(crate) fn run() -> ExitCode {
+    pub(crate) fn run() -> Result<ExitCode> {
         let first_line = |text: &str| {
             text.lines()
                 .next()
@@ -27,52 +28,52 @@ impl List {
         section(
             "recipes",
             RECIPES.iter().map(|(name, text)| (*name, first_line(text))),
-        );
+        )?;
         section(
             "presets (method = ...)",
             method::presets().map(|(name, about)| (name, about.to_owned())),
-        );
+        )?;
         section(
             "terms (terms.NAME.kind = ...)",
             TERMS
                 .iter()
                 .map(|term| (term.kind, term.summary.to_owned())),
-        );
+        )?;
         section(
             "data formats (data.path = ...)",
             covary_data::FORMATS
                 .iter()
                 .map(|format| (format.name, format.about.to_owned())),
-        );
+        )?;
         section(
             "data sets to fetch (covary data fetch ...)",
             covary_data::DOWNLOADS
                 .iter()
                 .map(|archive| (archive.name, archive.file.to_owned())),
-        );
+        )?;
         section(
             "encoders (encoder.name = ...), millions of multiply-adds of one forward pass at 32 and 16 pixels",
             ENCODERS.iter().map(|encoder| (encoder.name, cost(encoder))),
-        );
+        )?;
         section(
             "augmentations (augment.view_a.NAME, augment.view_b.NAME, NAME in [[augment.views]])",
             covary_data::AUGMENTATIONS
                 .iter()
                 .map(|(name, about)| (*name, (*about).to_owned())),
-        );
+        )?;
         section(
             "collapse metrics",
             METRICS
                 .iter()
                 .map(|metric| (metric.name(), metric.summary().to_owned())),
-        );
+        )?;
         section(
             "instruction sets of this processor (COVARY_ISA=...)",
             covary_train::Isa::available()
                 .into_iter()
                 .map(|isa| (isa.name(), String::new())),
-        );
-        ExitCode::SUCCESS
+        )?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -91,10 +92,10 @@ fn cost(encoder: &Encoder) -> String {
     format!("{}; {}", encoder.about, costs.join(", "))
 }
 
-fn section<'a>(title: &str, entries: impl Iterator<Item = (&'a str, String)>) {
-    line(title);
+fn section<'a>(title: &str, entries: impl Iterator<Item = (&'a str, String)>) -> Result<()> {
+    line(title)?;
     for (name, about) in entries {
-        line(format!("  {name:<34} {about}").trim_end());
+        line(format!("  {name:<34} {about}").trim_end())?;
     }
-    line("");
+    line("")
 }

@@ -78,7 +78,7 @@ impl Loss {
         if self.json {
             let terms = evaluation.terms.iter();
             let terms: Map<_, _> = terms.map(|t| (t.name.clone(), json!(t.value))).collect();
-            line(&json!({"loss": evaluation.total, "terms": terms}).to_string());
+            line(&json!({"loss": evaluation.total, "terms": terms}).to_string())?;
         }
         Ok(ExitCode::SUCCESS)
     }

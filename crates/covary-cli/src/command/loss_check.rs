@@ -66,7 +66,7 @@ impl LossCheck {
         ));
         say(&format!("{}: {}", word(&report.verdict), report.reason));
         if self.json {
-            line(&serde_json::to_string(&report)?);
+            line(&serde_json::to_string(&report)?)?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -2,36 +2,35 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use covary_train::config::TrainConfig;
-use covary_train::trainer::{Event, Progress, StepReport};
-use covary_train::{Ending, Pretraining};
+use covary_train::run::RunFolder;
+use covary_train::trainer::{Event, Phase, Progress, StepReport};
+use covary_train::{Ending, Pretraining, TrainError, finished_result, other_keys};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 use super::summary;
-use crate::INTERRUPTED;
 use crate::output::{line, say};
+use crate::{INTERRUPTED, interrupt, threads};
 
 /// Learn an encoder without labels, then score it on the test set.
 ///
 /// With no argument: VICReg on the bundled CIFAR-10 (JPEG) with a narrow ResNet-18, minutes on two cores.
 #[derive(Args)]
 pub(crate) struct Pretrain {
-    /// A recipe (`covary list`) or the path of a TOML file.
-    #[arg(default_value = "quick")]
-    recipe: String,
+    /// A recipe (`covary list`) or the path of a TOML file. Default: quick; resuming, the run's own configuration.
+    recipe: Option<String>,
     /// Change one key, for example `--set optimizer.lr=3e-3`; may be given many times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// What the networks run on, as `--set device=`: cpu (this project's kernels), or Burn's operations on flex, wgpu or cuda.
     #[arg(long)]
     device: Option<String>,
-    /// Folder of the run. Default: runs/METHOD-DATE-TIME.
+    /// Folder of the run. Default: the first of runs/METHOD-001, runs/METHOD-002, ... that does not exist.
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Go on with the run in this folder, from its last checkpoint.
@@ -47,76 +46,85 @@ pub(crate) struct Pretrain {
 
 impl Pretrain {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let config = self.config()?;
+        let resumed = self.resume.as_deref().map(RunFolder::resume).transpose()?;
+        let config = self.config(resumed.as_ref())?;
         if self.print_config {
-            line(config.to_toml().trim_end());
+            line(config.to_toml().trim_end())?;
             return Ok(ExitCode::SUCCESS);
         }
-        let threads = config.threads;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .context("starting the threads")?;
-        pool.install(|| self.train(&config))
+        if let Some(run) = &resumed
+            && let Some(result) = finished_result(run)?
+        {
+            return self.tell_finished(run, &config, &result);
+        }
+        threads::pool(config.threads)?.install(|| self.train(resumed, &config))
     }
 
     /// The recipe with overrides; resuming without naming a recipe, the run's own configuration.
-    fn config(&self) -> Result<TrainConfig> {
-        let own = self
-            .resume
-            .as_ref()
-            .filter(|_| self.recipe == "quick")
-            .map(|folder| folder.join("config.toml"));
-        let recipe = match &own {
-            Some(path) if path.is_file() => path.display().to_string(),
-            _ => self.recipe.clone(),
-        };
+    fn config(&self, resumed: Option<&RunFolder>) -> Result<TrainConfig> {
+        let own = resumed.map(|run| run.config().display().to_string());
+        let recipe = self.recipe.clone().or(own);
         let mut set = self.set.clone();
         set.extend(self.device.iter().map(|device| format!("device={device}")));
-        Ok(TrainConfig::resolve(&recipe, &set)?)
+        let recipe = recipe.as_deref().unwrap_or("quick");
+        Ok(TrainConfig::resolve(recipe, &set)?)
     }
 
-    fn train(&self, config: &TrainConfig) -> Result<ExitCode> {
-        let folder = match (&self.resume, &self.out) {
-            (Some(folder), _) | (None, Some(folder)) => folder.clone(),
-            (None, None) => free_folder(&config.method),
-        };
+    /// A run that has ended stays as it is.
+    fn tell_finished(
+        &self,
+        run: &RunFolder,
+        config: &TrainConfig,
+        result: &Value,
+    ) -> Result<ExitCode> {
+        let keys = other_keys(&run.read_config()?, config);
+        if !keys.is_empty() {
+            let path = run.path().into();
+            return Err(TrainError::RunFinished { path, keys }.into());
+        }
+        say(&format!(
+            "{} is finished; nothing was changed",
+            run.path().display()
+        ));
+        self.tell(result)
+    }
+
+    fn tell(&self, result: &Value) -> Result<ExitCode> {
+        say(&summary::table(result));
+        if self.json {
+            line(&result.to_string())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn train(&self, resumed: Option<RunFolder>, config: &TrainConfig) -> Result<ExitCode> {
         let mut pretraining = Pretraining::prepare(config.clone())?;
-        announce(&pretraining, config, &folder);
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed))
-            .context("listening for Ctrl-C")?;
+        let run = match (resumed, &self.out) {
+            (Some(run), _) => run,
+            (None, Some(folder)) => RunFolder::create(folder)?,
+            (None, None) => {
+                RunFolder::create_numbered(Path::new("runs"), &config.method.replace('@', "-"))?
+            }
+        };
+        announce(&pretraining, config, run.path());
+        let advice = format!(
+            "go on with: covary pretrain --resume {}",
+            run.path().display()
+        );
+        interrupt::advise(advice.clone());
         let bar = progress_bar(pretraining.total_steps());
-        let ending = pretraining.run(&folder, self.resume.is_some(), &stop, &mut |event| {
+        let ending = pretraining.run(&run, interrupt::stop(), &mut |event| {
             show(&bar, &event, config.epochs);
         });
         bar.finish_and_clear();
         match ending? {
             Ending::Interrupted(step) => {
-                say(&format!(
-                    "stopped after step {step}; go on with: covary pretrain --resume {}",
-                    folder.display()
-                ));
+                say(&format!("stopped after step {step}; {advice}"));
                 Ok(ExitCode::from(INTERRUPTED))
             }
-            Ending::Finished(result) => {
-                say(&summary::table(&result));
-                if self.json {
-                    line(&result.to_string());
-                }
-                Ok(ExitCode::SUCCESS)
-            }
+            Ending::Finished(result) => self.tell(&result),
         }
     }
-}
-
-fn free_folder(method: &str) -> PathBuf {
-    let plain = method.replace('@', "-");
-    (1_u32..=u32::MAX)
-        .map(|number| Path::new("runs").join(format!("{plain}-{number:03}")))
-        .find(|folder| !folder.exists())
-        .expect("numbers do not end")
 }
 
 fn announce(pretraining: &Pretraining, config: &TrainConfig, folder: &Path) {
@@ -160,6 +168,8 @@ fn show(bar: &ProgressBar, event: &Event<'_>, epochs: u64) {
             bar.set_position(report.step);
             bar.set_message(message(report, progress, epochs));
         }
+        Event::Phase(phase) => interrupt::finishes_by_itself(*phase == Phase::Steps),
+        Event::Note(note) => bar.suspend(|| say(note)),
         Event::Alarm(alarm) => {
             let text = format!("step {}: {}", alarm.step, alarm.message);
             bar.suspend(|| say(&text));

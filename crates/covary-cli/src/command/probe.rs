@@ -3,17 +3,22 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use covary_train::probe_run;
 
-use crate::output::{Table, data_notes, line, say};
+use super::moved_data;
+use crate::output::{Table, Tables, data_notes, line, say};
+use crate::threads;
 
 /// Fit a linear classifier and kNN on the frozen encoder of a run and score the test set.
 #[derive(Args)]
 pub(crate) struct Probe {
     /// Folder of the run.
     run: PathBuf,
+    /// Where the images moved to, as `--set data.path=PATH`; they are checked to be the same.
+    #[arg(long = "set", value_name = "data.path=PATH", value_parser = moved_data)]
+    data: Option<String>,
     /// Print one JSON object to stdout, and the table to stderr.
     #[arg(long)]
     json: bool,
@@ -21,10 +26,8 @@ pub(crate) struct Probe {
 
 impl Probe {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .build()
-            .context("starting the threads")?;
-        let result = pool.install(|| probe_run(&self.run))?;
+        let pool = threads::pool(0)?;
+        let result = pool.install(|| probe_run(&self.run, self.data.as_deref(), &mut say))?;
         data_notes(&result);
         let mut table = Table::new(&["", "top-1"]);
         let names = [
@@ -39,14 +42,14 @@ impl Probe {
                 .map_or_else(|| "–".into(), |value| format!("{:.2} %", 100.0 * value));
             table.row(vec![name.into(), value]);
         }
-        let print = if self.json { say } else { line };
-        print(&format!(
+        let tables = Tables { json: self.json };
+        tables.print(&format!(
             "\nScores on the test set of {}\n\n{}",
             result["data"].as_str().unwrap_or("the data"),
             table.render()
-        ));
+        ))?;
         if self.json {
-            line(&result.to_string());
+            line(&result.to_string())?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -26,7 +26,7 @@ impl Report {
         for table in &written[1..] {
             say(&format!("table {}", table.display()));
         }
-        line(&path.display().to_string());
+        line(&path.display().to_string())?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -12,8 +10,8 @@ use covary_study::{
 };
 
 use super::{study_dry_run, study_tables};
-use crate::INTERRUPTED;
 use crate::output::{duration, line, say};
+use crate::{INTERRUPTED, interrupt};
 
 /// Train every run of a plan and say what each change does, and how sure that is.
 #[derive(Args)]
@@ -63,7 +61,7 @@ impl StudyCommand {
         match self.command {
             Some(StudySubcommand::Status { study, json }) => {
                 let study = Study::open(&study)?;
-                line(study_tables::progress(&study).trim_end());
+                line(study_tables::progress(&study).trim_end())?;
                 conclude(&study, json)?;
                 Ok(ExitCode::SUCCESS)
             }
@@ -93,10 +91,9 @@ impl Arguments {
             return study_dry_run::print(&design, &execution, begun.as_ref());
         }
         let folder = StudyFolder::create(&folder, &design.plan, self.resume)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed))
-            .context("listening for Ctrl-C")?;
+        if let Some(note) = folder.note() {
+            say(note);
+        }
         let mut talk = Talk::new(&design, &folder)?;
         say(&format!(
             "{} runs, {} of them done, in {}",
@@ -104,9 +101,16 @@ impl Arguments {
             talk.ended,
             folder.path().display()
         ));
-        let ending = execute(&design, &folder, &execution, &stop, &mut |event| {
-            talk.say(event);
-        })?;
+        interrupt::finishes_by_itself(true);
+        let ending = execute(
+            &design,
+            &folder,
+            &execution,
+            interrupt::stop(),
+            &mut |event| {
+                talk.say(event);
+            },
+        )?;
         if ending == Ending::Interrupted {
             say(&format!(
                 "stopped; go on with: covary study {} --out {} --resume",
@@ -115,6 +119,7 @@ impl Arguments {
             ));
             return Ok(ExitCode::from(INTERRUPTED));
         }
+        interrupt::finishes_by_itself(false);
         let study = Study::open(folder.path())?;
         conclude(&study, self.json)?;
         say(&format!(
@@ -137,7 +142,7 @@ fn conclude(study: &Study, json: bool) -> Result<()> {
     let analysis = Analysis::of(study);
     say(&study_tables::analysis(&analysis));
     if json {
-        line(&serde_json::to_string(&analysis)?);
+        line(&serde_json::to_string(&analysis)?)?;
     }
     Ok(())
 }

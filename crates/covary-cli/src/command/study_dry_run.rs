@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use covary_study::{Design, Execution, PlannedRun, Record, RunState, StudyFolder, network_key};
 use covary_train::{Pretraining, bench};
 
 use crate::output::{Table, duration, line, say};
+use crate::threads;
 
 /// Steps that a network is timed by.
 const TIMED_STEPS: u64 = 5;
@@ -58,9 +59,9 @@ pub(super) fn print(
             training,
         ]);
     }
-    line(&table.render());
+    line(&table.render())?;
     if left == 0 {
-        line(&format!("{} runs, all of them done", runs.len()));
+        line(&format!("{} runs, all of them done", runs.len()))?;
         return Ok(ExitCode::SUCCESS);
     }
     line(&format!(
@@ -72,16 +73,13 @@ pub(super) fn print(
         duration(seconds / execution.jobs as f64),
         execution.jobs,
         execution.threads
-    ));
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn measure(name: &str, run: &PlannedRun, execution: &Execution) -> Result<Pace> {
     say(&format!("timing {TIMED_STEPS} steps of {name}"));
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(execution.threads)
-        .build()
-        .context("starting the threads")?;
+    let pool = threads::pool(execution.threads)?;
     pool.install(|| {
         let mut pretraining = Pretraining::prepare(run.config.clone())?;
         let steps_per_epoch = pretraining.total_steps() / run.config.epochs;

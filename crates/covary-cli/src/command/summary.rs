@@ -119,7 +119,11 @@ fn collapse(result: &Value) -> String {
 }
 
 fn ending(result: &Value) -> String {
-    let number = |key: &str| result[key].as_f64().unwrap_or(f64::NAN);
+    let number = |key: &str| {
+        result[key]
+            .as_f64()
+            .map_or_else(|| "–".into(), |value| format!("{value:.0}"))
+    };
     let run = result["run"].as_str().unwrap_or_default();
     let memory = result["peak_memory_bytes"]
         .as_f64()
@@ -127,7 +131,7 @@ fn ending(result: &Value) -> String {
             format!(", peak memory {:.2} GB", bytes / 1e9)
         });
     format!(
-        "\n{}: {:.0} source images/s, {:.0} s of training, {:.0} s in all{memory}\n\nNext:\n  \
+        "\n{}: {} source images/s, {} s of training, {} s in all{memory}\n\nNext:\n  \
          covary pretrain --set epochs=20                     train longer\n  \
          covary pretrain --set terms.covariance.weight=0     what does one term do?\n  \
          covary pretrain tico                                another method (covary list)\n  \

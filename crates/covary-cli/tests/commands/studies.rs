@@ -402,3 +402,27 @@ fn a_plan_that_cannot_be_run_is_refused_before_anything_is_written() {
         assert!(!folder.path().join("runs").exists());
     }
 }
+
+#[test]
+fn a_study_that_runs_is_not_gone_through_by_another_process() {
+    let folder = folder(PLAN);
+    let arguments = ["study", "plan.toml", "--out", "study"];
+    let mut first = covary(folder.path())
+        .args(arguments)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for_steps(&folder.path().join("study"), &mut first, 2);
+    let second = run(
+        folder.path(),
+        &["study", "plan.toml", "--out", "study", "--resume"],
+    );
+    let said = text(&second.stderr);
+    assert_eq!(second.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("process {}", first.id())), "{said}");
+    let interrupted = Command::new("kill")
+        .args(["-INT", &first.id().to_string()])
+        .status();
+    assert!(interrupted.unwrap().success());
+    assert_eq!(first.wait().unwrap().code(), Some(130));
+}

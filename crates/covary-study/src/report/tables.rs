@@ -1,5 +1,7 @@
 //! The numbers behind a report, as CSV: full precision, shares as shares, an empty field where there is none.
 
+use std::borrow::Cow;
+
 use crate::forecast::Evaluation;
 use crate::statistics::Estimate;
 use crate::{Analysis, Record};
@@ -30,13 +32,23 @@ impl Table {
         let mut writer = csv::Writer::from_writer(Vec::new());
         for row in std::iter::once(&self.header).chain(&self.rows) {
             writer
-                .write_record(row)
+                .write_record(row.iter().map(|cell| as_text(cell).into_owned()))
                 .expect("rows are as long as their header");
         }
         let bytes = writer
             .into_inner()
             .expect("writing to memory does not fail");
         String::from_utf8(bytes).expect("cells are text")
+    }
+}
+
+/// A cell that no spreadsheet takes for a formula: text that starts as one gets an apostrophe before it (OWASP, CSV injection).
+fn as_text(cell: &str) -> Cow<'_, str> {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if is_formula && cell.parse::<f64>().is_err() {
+        Cow::Owned(format!("'{cell}"))
+    } else {
+        Cow::Borrowed(cell)
     }
 }
 
@@ -357,5 +369,23 @@ fn plain(value: &serde_json::Value) -> String {
         serde_json::Value::Null => String::new(),
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_spreadsheets_take_for_formulas_are_text_and_numbers_stay() {
+        let mut table = Table::new("runs", &["arm", "effect"]);
+        for (name, value) in [("=1+1", "-0.5"), ("@SUM(A1)", "-inf"), ("-2 seeds", "1e-3")] {
+            table.row(vec![name.into(), value.into()]);
+        }
+        let csv = table.csv();
+        assert_eq!(
+            csv,
+            "arm,effect\n'=1+1,-0.5\n'@SUM(A1),-inf\n'-2 seeds,1e-3\n"
+        );
     }
 }

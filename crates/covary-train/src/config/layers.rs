@@ -23,6 +23,9 @@ pub const RECIPES: &[(&str, &str)] = &[
     ("byol", include_str!("../../../../recipes/byol.toml")),
 ];
 
+/// Keys whose values are paths.
+const PATHS: [&str; 1] = ["data.path"];
+
 /// A table and where it came from, for error messages.
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
@@ -61,7 +64,7 @@ impl Layer {
         })
     }
 
-    /// `a.b.c=value`; the value is TOML, or else a bare word taken as a string.
+    /// `a.b.c=value`; the value is TOML, or else a bare word taken as a string. A path is a string whatever it looks like.
     pub(super) fn assignment(text: &str) -> Result<Self, TrainError> {
         let layer = format!("--set {text}");
         let syntax = |message: &str| TrainError::Syntax {
@@ -71,7 +74,11 @@ impl Layer {
         let (key, value) = text
             .split_once('=')
             .ok_or_else(|| syntax("expected key=value"))?;
-        let value = parse_value(value.trim());
+        let value = match parse_value(value.trim()) {
+            Value::String(text) => Value::String(text),
+            _ if PATHS.contains(&key.trim()) => Value::String(value.trim().to_owned()),
+            other => other,
+        };
         let mut parts: Vec<_> = key.trim().split('.').collect();
         if parts.iter().any(|part| part.is_empty()) {
             return Err(syntax("the key has an empty part"));
@@ -130,6 +137,12 @@ mod tests {
         assert_eq!(set("optimizer.lr=1e-3"), "[optimizer]\nlr = 0.001\n");
         assert_eq!(set("optimizer.name=sgd"), "[optimizer]\nname = \"sgd\"\n");
         assert_eq!(set("seed=3"), "seed = 3\n");
+        assert_eq!(set("data.path=2024"), "[data]\npath = \"2024\"\n");
+        assert_eq!(set("data.path=true"), "[data]\npath = \"true\"\n");
+        assert_eq!(
+            set("data.path=\"my images\""),
+            "[data]\npath = \"my images\"\n"
+        );
         assert!(Layer::assignment("seed").is_err());
         assert!(Layer::assignment("a..b=1").is_err());
     }

@@ -6,7 +6,9 @@
 
 mod data;
 mod device;
+mod identity;
 mod layers;
+pub(crate) mod size;
 mod validate;
 
 use covary_data::AugmentConfig;
@@ -19,6 +21,7 @@ use toml::Table;
 
 pub use data::DataConfig;
 pub use device::DeviceChoice;
+pub use identity::identity;
 pub use layers::RECIPES;
 
 use crate::TrainError;

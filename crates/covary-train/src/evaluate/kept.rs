@@ -5,7 +5,6 @@
 
 use std::path::Path;
 
-use fs_err as fs;
 use serde_json::{Map, Value, json};
 
 use super::Data;
@@ -63,22 +62,25 @@ pub(crate) fn kept(
         digest([depends.to_string().as_bytes()])
     );
     let path = folder.path().parent().unwrap_or(Path::new(".")).join(name);
-    let earlier = fs::read(&path).ok();
-    let earlier = earlier.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    if let Some(Value::Object(mut earlier)) = earlier
+    if let Ok(Some(mut earlier)) = folder.read_object(&path)
         && earlier.get("depends") == Some(depends)
         && let Some(Value::Object(reference)) = earlier.remove("reference")
     {
         return Ok(reference);
     }
     let reference = compute()?;
-    let text = json!({"depends": depends, "reference": reference}).to_string();
-    folder.write(&path, text.as_bytes())?;
+    let kept = Map::from_iter([
+        ("depends".to_owned(), depends.clone()),
+        ("reference".to_owned(), Value::Object(reference.clone())),
+    ]);
+    folder.write_object(&path, &kept)?;
     Ok(reference)
 }
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::*;
 
     fn scores(value: f64) -> Map<String, Value> {

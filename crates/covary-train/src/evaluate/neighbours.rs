@@ -52,5 +52,8 @@ pub fn draw_neighbours(
             place(row, column + 1, data.train, *index);
         }
     }
-    Ok(sheet.save(path)?)
+    covary_nn::write_atomically(path, &sheet.png()?).map_err(|source| TrainError::Write {
+        path: path.into(),
+        source,
+    })
 }

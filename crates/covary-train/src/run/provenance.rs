@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DataDigest;
+
 /// Where, when and by what a run was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
@@ -25,6 +27,9 @@ pub struct Provenance {
     pub memory_bytes: u64,
     /// Seconds since 1970 at the start.
     pub started_unix_s: f64,
+    /// What its images are known by; none in files of older versions.
+    #[serde(default)]
+    pub data: Option<DataDigest>,
 }
 
 impl Provenance {
@@ -55,6 +60,7 @@ impl Provenance {
             threads: Self::threads(),
             memory_bytes: system.map_or(0, |system| system.total_memory()),
             started_unix_s: unix_seconds(),
+            data: None,
         }
     }
 }

@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 use super::{Alarm, Alarms, Progress, StepReport};
 use crate::TrainError;
 use crate::monitor::MonitorReport;
-use crate::run::{EventFile, Journal, RunFolder, number, unix_seconds};
+use crate::run::{
+    Belonging, Checkpoint, EventFile, Journal, Keep, RunFolder, number, unix_seconds,
+};
 
 /// The journals of a run.
 pub(super) struct Logs {
@@ -16,23 +18,58 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    /// Opens the journals, cut behind `step`.
-    pub(super) fn open(run: &RunFolder, step: u64) -> Result<Self, TrainError> {
-        let write = |path: std::path::PathBuf| move |source| TrainError::Write { path, source };
+    /// Opens the journals, cut behind `step`, with so many measurements and alarms as `belonging` says.
+    pub(super) fn open(
+        run: &RunFolder,
+        step: u64,
+        belonging: Option<&Belonging>,
+    ) -> Result<Self, TrainError> {
+        let lines = |of: fn(&Belonging) -> u64| match belonging {
+            Some(belonging) => Keep::Lines {
+                count: of(belonging),
+                step,
+            },
+            None => Keep::UpTo(step),
+        };
         Ok(Self {
-            steps: Journal::open(&run.steps(), step).map_err(write(run.steps()))?,
-            measurements: Journal::open(&run.epochs(), step).map_err(write(run.epochs()))?,
-            alarms: Journal::open(&run.alarms(), step).map_err(write(run.alarms()))?,
-            events: EventFile::create(run.path(), unix_seconds())
-                .map_err(write(run.path().into()))?,
+            steps: Journal::open(&run.steps(), Keep::EveryStep(step))?,
+            measurements: Journal::open(&run.epochs(), lines(|there| there.measurements))?,
+            alarms: Journal::open(&run.alarms(), lines(|there| there.alarms))?,
+            events: EventFile::create(run.path(), unix_seconds(), step)?,
         })
+    }
+
+    /// Makes a checkpoint the newest of the run, once every line before it is on the disk.
+    pub(super) fn save(
+        &self,
+        mut checkpoint: Checkpoint,
+        identity: &str,
+        run: &RunFolder,
+    ) -> Result<(), TrainError> {
+        for journal in [&self.steps, &self.measurements, &self.alarms] {
+            journal.sync()?;
+        }
+        checkpoint.belonging = Some(Belonging {
+            identity: identity.into(),
+            measurements: self.measurements.lines(),
+            alarms: self.alarms.lines(),
+        });
+        checkpoint.save(&run.checkpoint())
     }
 
     /// What a resumed run had seen.
     pub(super) fn alarms_so_far(run: &RunFolder) -> Result<Alarms, TrainError> {
-        let lines = run.read_lines(&run.alarms())?;
-        let alarms = lines.into_iter().map(serde_json::from_value);
-        let alarms = alarms.filter_map(Result::ok).collect();
+        let path = run.alarms();
+        let lines = run.read_lines(&path)?.into_iter().enumerate();
+        let alarms = lines
+            .map(|(index, line)| {
+                serde_json::from_value(line).map_err(|error| TrainError::Journal {
+                    path: path.clone(),
+                    line: index + 1,
+                    reason: error.to_string(),
+                })
+            })
+            .collect::<Result<_, _>>()?;
         let (steps, measurements) = (
             run.read_lines(&run.steps())?,
             run.read_lines(&run.epochs())?,
@@ -84,12 +121,7 @@ impl Logs {
         let Ok(Value::Object(record)) = serde_json::to_value(alarm) else {
             unreachable!("an alarm is an object")
         };
-        self.alarms
-            .append(&record)
-            .map_err(|source| TrainError::Write {
-                path: "alarms.jsonl".into(),
-                source,
-            })
+        self.alarms.append(&record)
     }
 }
 
@@ -109,11 +141,11 @@ fn write(
         .map(|(name, value)| (name.clone(), number(*value)));
     record.extend(numbers);
     record.extend(words.iter().cloned());
-    journal
-        .append(&record)
-        .and_then(|()| events.scalars(unix_seconds(), progress.step, scalars))
+    journal.append(&record)?;
+    events
+        .scalars(unix_seconds(), progress.step, scalars)
         .map_err(|source| TrainError::Write {
-            path: "metrics".into(),
+            path: events.path().into(),
             source,
         })
 }

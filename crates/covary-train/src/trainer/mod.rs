@@ -20,12 +20,12 @@ pub(crate) use model::projector_config;
 pub use model::{Model, Target};
 pub use step::{Phases, StepReport};
 pub use telemetry::{Spread, Telemetry, TermTelemetry};
-pub use train::{Event, Outcome, Progress, train};
+pub use train::{Event, Outcome, Phase, Progress, train};
 
 use crate::TrainError;
 use crate::config::TrainConfig;
 use crate::optim::{Average, EmaSchedule, Optimizer, Schedule};
-use crate::run::Checkpoint;
+use crate::run::{Belonging, Checkpoint};
 use covary_loss::Objective;
 use covary_loss::method::TargetOrder;
 
@@ -45,6 +45,8 @@ pub struct TrainState {
     target_decay: EmaSchedule,
     target_order: TargetOrder,
     isa: Isa,
+    /// What the checkpoint that this was restored from says of its run.
+    restored: Option<Belonging>,
 }
 
 impl TrainState {
@@ -90,6 +92,7 @@ impl TrainState {
             target_order: config.target.order,
             isa,
             model,
+            restored: None,
         })
     }
 
@@ -157,6 +160,7 @@ impl TrainState {
             weights.copy_from_slice(&checkpoint.take(path, &name, weights.len())?);
         }
         self.step = checkpoint.step;
+        self.restored = checkpoint.belonging.take();
         let loss = std::mem::take(&mut checkpoint.vectors)
             .into_iter()
             .map(|(name, vector)| {

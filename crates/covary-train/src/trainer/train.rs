@@ -8,7 +8,7 @@ use covary_score::EmbeddingError;
 
 use super::log::Logs;
 use super::representation_signs::PATIENCE;
-use super::{Alarm, StepReport, TrainState};
+use super::{Alarm, Alarms, StepReport, TrainState};
 use crate::TrainError;
 use crate::config::{OnCollapse, TrainConfig};
 use crate::monitor::{Monitor, MonitorReport, Untrained};
@@ -25,6 +25,21 @@ pub enum Event<'a> {
     Unmeasured(Progress, &'a EmbeddingError),
     /// A sign of collapse.
     Alarm(&'a Alarm),
+    /// Another part of the run begins.
+    Phase(Phase),
+    /// Something that whoever runs it should know.
+    Note(&'a str),
+}
+
+/// Parts of a run, by what an interrupt does to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Steps: the stop flag ends them after the present one, with a checkpoint.
+    Steps,
+    /// A measurement of a model in training; the process may end at any time and goes on from the last checkpoint.
+    Measuring,
+    /// Scores of the trained encoder; the process may end at any time and begins them anew.
+    Scoring,
 }
 
 /// How far training is and how fast it goes.
@@ -54,8 +69,11 @@ pub enum Outcome {
 /// Trains until all steps are taken or `stop` is set, which finishes the step and makes a checkpoint. Measurements are held against
 /// `untrained`, where there is one.
 ///
+/// The second value are source images a second; none where no step was left to take.
+///
 /// # Errors
-/// A number that is not finite, or a file that cannot be written; the last checkpoint stays as it was.
+/// Journals that lack what was written before the state's step; a number that is not finite, or a file that cannot be written: the
+/// last checkpoint then stays as it was.
 pub fn train(
     config: &TrainConfig,
     state: &mut TrainState,
@@ -65,15 +83,18 @@ pub fn train(
     run: &RunFolder,
     stop: &AtomicBool,
     watch: &mut dyn FnMut(Event<'_>),
-) -> Result<(Outcome, f64), TrainError> {
-    let mut logs = Logs::open(run, state.step)?;
+) -> Result<(Outcome, Option<f64>), TrainError> {
+    let identity = run.identity()?;
+    let mut logs = Logs::open(run, state.step, state.restored.as_ref())?;
     let mut alarms = Logs::alarms_so_far(run)?;
     let steps_per_epoch = loader.batches_per_epoch() as u64;
     let total_steps = config.epochs * steps_per_epoch;
     let mut views = Vec::new();
     let mut clock = Clock::default();
     let mut saved = state.step;
-    let mut collapsed = false;
+    let mut collapsed = config.monitor.on_collapse == OnCollapse::Stop
+        && was_stopped(run, state.step, &alarms, state.progress())?;
+    watch(Event::Phase(Phase::Steps));
     while state.step < total_steps && !collapsed && !stop.load(Ordering::Relaxed) {
         let (epoch, batch) = (state.step / steps_per_epoch, state.step % steps_per_epoch);
         let start = Instant::now();
@@ -86,7 +107,7 @@ pub fn train(
             total_steps,
             epoch: epoch + 1,
             step: state.step,
-            images_per_s: clock.images_per_s(),
+            images_per_s: clock.images_per_s().expect("a step was timed"),
         };
         logs.step(&report, &progress)?;
         watch(Event::Step(&report, progress));
@@ -96,6 +117,7 @@ pub fn train(
         if ends_epoch && is_due(config.monitor.every_epochs, epoch + 1)
             || is_due(config.monitor.every_steps, state.step)
         {
+            watch(Event::Phase(Phase::Measuring));
             match monitor.measure(state) {
                 Ok(measured) => {
                     logs.measurement(&progress, &measured)?;
@@ -106,28 +128,27 @@ pub fn train(
                         &measured,
                         untrained,
                     ));
-                    // Networks start with few directions.
                     let share = state.step as f64 / total_steps as f64;
-                    let lost_embedding = measured.spaces.embedding_verdict.is_collapse();
+                    let lost = measured.spaces.embedding_verdict.is_collapse();
                     collapsed = config.monitor.on_collapse == OnCollapse::Stop
-                        && share >= PATIENCE
-                        && (lost_embedding || alarms.has_lost_representation(share));
+                        && stops(lost, &alarms, share);
                 }
                 Err(TrainError::Probe(reason)) => watch(Event::Unmeasured(progress, &reason)),
                 Err(other) => return Err(other),
             }
+            watch(Event::Phase(Phase::Steps));
         }
         for alarm in &seen {
             logs.alarm(alarm)?;
             watch(Event::Alarm(alarm));
         }
         if state.step.is_multiple_of(config.checkpoint.every_steps) {
-            state.checkpoint().save(&run.checkpoint())?;
+            logs.save(state.checkpoint(), &identity, run)?;
             saved = state.step;
         }
     }
     if saved != state.step || !run.checkpoint().exists() {
-        state.checkpoint().save(&run.checkpoint())?;
+        logs.save(state.checkpoint(), &identity, run)?;
     }
     let outcome = match (collapsed, state.step < total_steps) {
         (true, _) => Outcome::Collapsed,
@@ -135,6 +156,25 @@ pub fn train(
         (false, false) => Outcome::Finished,
     };
     Ok((outcome, clock.images_per_s()))
+}
+
+/// Whether a measurement at this share of the steps ends a run that stops at a collapse of either space. Networks start with few
+/// directions, so the first steps end none.
+fn stops(lost_embedding: bool, alarms: &Alarms, share: f64) -> bool {
+    share >= PATIENCE && (lost_embedding || alarms.has_lost_representation(share))
+}
+
+/// Whether an earlier part of the run was stopped at this step, as its last measurement found a collapse.
+fn was_stopped(
+    run: &RunFolder,
+    step: u64,
+    alarms: &Alarms,
+    share: f64,
+) -> Result<bool, TrainError> {
+    let measurements = run.read_lines(&run.epochs())?;
+    let last = measurements.last().filter(|line| line["step"] == step);
+    Ok(step > 0
+        && last.is_some_and(|line| stops(line["embedding/outcome"] != "healthy", alarms, share)))
 }
 
 /// Whether something that is done every so many times, 0 for never, is due.
@@ -161,11 +201,12 @@ impl Clock {
         }
     }
 
-    fn images_per_s(&self) -> f64 {
-        match self.first {
-            Some((seconds, images)) if self.images == 0 => images as f64 / seconds,
-            Some(_) => self.images as f64 / self.seconds,
-            None => f64::NAN,
-        }
+    fn images_per_s(&self) -> Option<f64> {
+        let (seconds, images) = self.first?;
+        Some(if self.images == 0 {
+            images as f64 / seconds
+        } else {
+            self.images as f64 / self.seconds
+        })
     }
 }

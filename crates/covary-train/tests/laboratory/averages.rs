@@ -8,7 +8,7 @@ use covary_kernels::{Isa, Precision};
 use covary_nn::{EncoderConfig, EngineConfig, Network};
 use covary_train::Pretraining;
 use covary_train::config::{DeviceChoice, TrainConfig};
-use covary_train::run::Checkpoint;
+use covary_train::run::{Checkpoint, RunFolder};
 use covary_train::trainer::TrainState;
 
 use crate::contracts::numbers;
@@ -24,7 +24,8 @@ fn config(average: &str) -> TrainConfig {
 fn trained(average: &str, folder: &Path) -> Checkpoint {
     let mut pretraining = Pretraining::prepare(config(average)).unwrap();
     let stop = AtomicBool::new(false);
-    pretraining.run(folder, false, &stop, &mut |_| {}).unwrap();
+    let run = RunFolder::create(folder).unwrap();
+    pretraining.run(&run, &stop, &mut |_| {}).unwrap();
     Checkpoint::load(&folder.join("checkpoint.safetensors")).unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use covary_train::config::TrainConfig;
-use covary_train::run::Checkpoint;
+use covary_train::run::{Checkpoint, RunFolder};
 use covary_train::trainer::Event;
 use covary_train::{Ending, Pretraining, TrainError};
 
@@ -49,8 +49,13 @@ fn train(
         .unwrap();
     pool.install(|| {
         let mut pretraining = Pretraining::prepare(config.clone()).unwrap();
+        let run = if resume {
+            RunFolder::resume(folder)
+        } else {
+            RunFolder::create(folder)
+        };
         pretraining
-            .run(folder, resume, &stop, &mut |event| {
+            .run(&run.unwrap(), &stop, &mut |event| {
                 if let Event::Step(report, _) = event {
                     stop.store(report.step >= stop_after, Ordering::Relaxed);
                 }
@@ -136,16 +141,13 @@ fn a_run_resumes_only_with_its_own_configuration() {
     let stop = AtomicBool::new(false);
     let error = Pretraining::prepare(other)
         .unwrap()
-        .run(&run, true, &stop, &mut |_| {})
+        .run(&RunFolder::resume(&run).unwrap(), &stop, &mut |_| {})
         .unwrap_err();
     let TrainError::ConfigDiffers { keys, .. } = error else {
         panic!("{error}")
     };
     assert_eq!(keys, ["optimizer.lr (0.001 -> 0.5)", "seed (0 -> 1)"]);
-    let error = Pretraining::prepare(own)
-        .unwrap()
-        .run(&run, false, &stop, &mut |_| {})
-        .unwrap_err();
+    let error = RunFolder::create(&run).unwrap_err();
     assert!(matches!(error, TrainError::RunExists { .. }));
 }
 
@@ -157,7 +159,11 @@ fn a_learning_rate_that_explodes_ends_in_an_error_that_names_term_and_step() {
     let stop = AtomicBool::new(false);
     let error = Pretraining::prepare(config)
         .unwrap()
-        .run(&folder.path().join("run"), false, &stop, &mut |_| {})
+        .run(
+            &RunFolder::create(&folder.path().join("run")).unwrap(),
+            &stop,
+            &mut |_| {},
+        )
         .unwrap_err();
     assert!(
         matches!(&error, TrainError::NotFinite { what, .. } if what.starts_with("term ")),
