@@ -235,7 +235,7 @@ impl<T: Element, O: Operand> Layer<T> for ResidualBlock<T, O> {
         let through = hidden.through(
             None,
             Relu::Of(first_tape.affine()),
-            Below::of(first_tape),
+            first_tape.below(),
             self.first.geometry().out_pixels(),
         );
         let branch = self
@@ -283,7 +283,7 @@ impl<T: Element, O: Operand> Layer<T> for ResidualBlock<T, O> {
     }
 
     fn below<'a>(&self, tape: &'a LayerTape<T>) -> Below<'a, T> {
-        Below::of(&tape.units[1])
+        tape.units[1].below()
     }
 
     fn fold(&self, parameters: &[f32], statistics: &[f32]) -> Folded {

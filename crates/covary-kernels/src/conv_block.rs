@@ -147,7 +147,7 @@ impl<T: Element, O: Operand> Layer<T> for ConvBlock<T, O> {
     }
 
     fn below<'a>(&self, tape: &'a LayerTape<T>) -> Below<'a, T> {
-        Below::of(&tape.units[0])
+        tape.units[0].below()
     }
 
     fn fold(&self, parameters: &[f32], statistics: &[f32]) -> Folded {

@@ -12,6 +12,7 @@ use crate::element::Element;
 use crate::frame::Affine;
 use crate::norm::{GradientCoefficients, Normalisation, Running};
 use crate::passes;
+use crate::relu_gradient::Below;
 
 /// A convolution and its BatchNorm.
 #[derive(Debug)]
@@ -39,6 +40,14 @@ pub(crate) struct ConvNormTape<T> {
 }
 
 impl<T> ConvNormTape<T> {
+    /// What the gradient of the ReLU behind needs of this BatchNorm.
+    pub(crate) fn below(&self) -> Below<'_, T> {
+        Below {
+            y: &self.y,
+            mean: &self.normalisation.mean,
+        }
+    }
+
     pub(crate) fn affine(&self) -> Affine<'_> {
         Affine {
             scale: &self.normalisation.scale,

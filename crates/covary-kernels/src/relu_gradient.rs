@@ -5,7 +5,6 @@ use rayon::prelude::*;
 
 use crate::Isa;
 use crate::buffer::Buffer;
-use crate::conv_norm::ConvNormTape;
 use crate::element::{Element, padded};
 use crate::passes::{self, Relu};
 
@@ -21,15 +20,6 @@ pub struct ReluGradient<T> {
 pub struct Below<'a, T> {
     pub(crate) y: &'a [T],
     pub(crate) mean: &'a [f32],
-}
-
-impl<'a, T> Below<'a, T> {
-    pub(crate) fn of(tape: &'a ConvNormTape<T>) -> Self {
-        Self {
-            y: &tape.y,
-            mean: &tape.normalisation.mean,
-        }
-    }
 }
 
 impl<T: Element> ReluGradient<T> {

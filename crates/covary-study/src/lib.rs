@@ -6,6 +6,7 @@
 //! [`report`] writes it as one HTML file with its tables as CSV. Nothing here touches a tensor: a report is made from run folders.
 
 mod analysis;
+mod analyze;
 mod answer;
 mod contrast;
 mod design;

@@ -8,8 +8,9 @@ use std::path::Path;
 use covary_data::{Augmenter, random_sample, rng::stream};
 use serde_json::{Map, Value, json};
 
-use crate::belonging::{own_checkpoint, prepare_again};
+use crate::belonging::own_checkpoint;
 use crate::evaluate::{reestimate, represent};
+use crate::pretrain::prepare_again;
 use crate::run::{RunFolder, number};
 use crate::trainer::TrainState;
 use crate::{Pretraining, TrainError};

@@ -12,13 +12,16 @@ use covary_nn::EngineConfig;
 use serde_json::{Map, Value};
 
 use crate::TrainError;
-use crate::belonging::{REFERENCES, check_identity, own_checkpoint, prepare_again, unchecked};
+use crate::belonging::{
+    REFERENCES, check_identity, check_images, check_own, check_unsaved, note_moved, own_checkpoint,
+    unchecked,
+};
 use crate::config::{TrainConfig, size};
 use crate::evaluate::{self, Data, reestimate, represent};
 use crate::monitor::{Monitor, Untrained};
 use crate::optim::AverageKind;
 use crate::result;
-use crate::run::{Provenance, RunFolder, number, peak_memory_bytes};
+use crate::run::{DataDigest, Provenance, RunFolder, number, peak_memory_bytes};
 use crate::trainer::{self, Event, Model, Outcome, Phase, TrainState};
 
 /// Key of the configuration's identity in the metadata of an encoder.
@@ -93,11 +96,6 @@ impl Pretraining {
         &self.train
     }
 
-    /// Test images, where there are some and the encoder is scored.
-    pub(crate) fn test_set(&self) -> Option<&Dataset> {
-        self.test.as_ref()
-    }
-
     /// What was understood, passed over or left out when the data were read: whole sentences, a line each.
     pub fn data_notes(&self) -> &[String] {
         &self.data_notes
@@ -154,6 +152,11 @@ impl Pretraining {
         &mut self.loader
     }
 
+    /// What the images are known by.
+    fn data_digest(&self) -> DataDigest {
+        DataDigest::of(&self.train, self.test.as_ref())
+    }
+
     /// What this run would be made by.
     pub(crate) fn provenance(&self) -> Provenance {
         let precision = match self.precision {
@@ -198,7 +201,7 @@ impl Pretraining {
             self.begin(run)?;
             TrainState::new(&self.config, &engine, self.isa, self.total_steps())?
         } else {
-            self.check_own(run)?;
+            check_own(run, &self.config, &self.data_digest())?;
             if !run.provenance().exists() && !run.checkpoint().exists() {
                 self.write_provenance(run)?;
             }
@@ -207,9 +210,9 @@ impl Pretraining {
                 let checkpoint = own_checkpoint(run, &mut |note| watch(Event::Note(note)))?;
                 state.restore(checkpoint, &run.checkpoint())?;
             } else {
-                self.check_unsaved(run)?;
+                check_unsaved(run)?;
             }
-            self.note_moved(run)?;
+            note_moved(run, &self.config)?;
             state
         };
         if !run.checkpoint().exists() {
@@ -243,7 +246,15 @@ impl Pretraining {
         state.put_average(|model| reestimate(model, &self.train, &self.config.augment));
         self.save_encoder(&state, run)?;
 
-        let mut result = result::scores(self, &mut state, &monitor, untrained.as_ref(), run)?;
+        let mut result = result::scores(
+            &self.config,
+            &self.train,
+            self.data().as_ref(),
+            &mut state,
+            &monitor,
+            untrained.as_ref(),
+            run,
+        )?;
         result.extend(match (last, images_per_s) {
             (Some(last), Some(images_per_s)) => {
                 let mut facts = result::loss(&last);
@@ -274,7 +285,14 @@ impl Pretraining {
             result.insert(REFERENCES.into(), "pending".into());
             run.write_object(&run.result(), &result)?;
             result.remove(REFERENCES);
-            result::add_references(&mut result, self, &data, monitor.images(), run)?;
+            result::add_references(
+                &mut result,
+                &self.config,
+                &engine,
+                &data,
+                monitor.images(),
+                run,
+            )?;
             result.insert("total_s".into(), number(start.elapsed().as_secs_f64()));
             let peak = peak_memory_bytes().map_or(Value::Null, Value::from);
             result.insert("peak_memory_bytes".into(), peak);
@@ -339,6 +357,21 @@ impl Pretraining {
         state.model.encoder.save(&run.encoder(), metadata)?;
         Ok(())
     }
+}
+
+/// Reads the images of a run again, at `data` where they moved, and checks that they are the same.
+pub(crate) fn prepare_again(
+    run: &RunFolder,
+    mut config: TrainConfig,
+    data: Option<&str>,
+) -> Result<Pretraining, TrainError> {
+    let there = config.clone();
+    if let Some(data) = data {
+        data.clone_into(&mut config.data.path);
+    }
+    let pretraining = Pretraining::prepare(config)?;
+    check_images(run, &there, &pretraining.config, &pretraining.data_digest())?;
+    Ok(pretraining)
 }
 
 /// Scores the encoder that a finished run left, on the data that its configuration names or, where they moved, on those at `data`.

@@ -1,15 +1,17 @@
 //! What came of a run: the object of `result.json`, and the pictures' data beside it.
 
-use covary_nn::Network;
+use covary_data::Dataset;
+use covary_nn::{EngineConfig, Network};
 use serde_json::{Map, Value};
 
+use crate::TrainError;
+use crate::config::TrainConfig;
 use crate::evaluate::{
     self, Data, Line, Spaces, draw_neighbours, kept, represent, score, sgd_score, spaces,
 };
 use crate::monitor::{Monitor, Untrained};
 use crate::run::{RunFolder, number, read_journal};
 use crate::trainer::TrainState;
-use crate::{Pretraining, TrainError};
 use covary_score::Measurement;
 use covary_score::{Embeddings, Sample};
 
@@ -24,18 +26,19 @@ const LINE: [(&str, fn(&Line) -> f64); 4] = [
 /// Everything that is measured on the frozen encoder itself, beside what the monitor measured of the untrained one. The lines to compare
 /// with are null.
 pub(crate) fn scores(
-    run: &Pretraining,
+    config: &TrainConfig,
+    dataset: &Dataset,
+    data: Option<&Data<'_>>,
     state: &mut TrainState,
     monitor: &Monitor,
     untrained: Option<&Untrained>,
     folder: &RunFolder,
 ) -> Result<Map<String, Value>, TrainError> {
-    let (config, _, _) = run.parts();
     let mut result = Map::new();
     let width = state.model.representation_width();
     let sample = monitor.images();
     let augment = &config.augment;
-    let train = represent(&mut state.model.encoder, run.train_set(), augment, None);
+    let train = represent(&mut state.model.encoder, dataset, augment, None);
     let h: Vec<f32> = sample
         .iter()
         .flat_map(|&index| train[index as usize * width..][..width].iter().copied())
@@ -52,7 +55,7 @@ pub(crate) fn scores(
             result.insert(format!("{prefix}{name}"), Value::Null);
         }
     }
-    let Some(data) = run.data() else {
+    let Some(data) = data else {
         for key in [
             "linear_top1",
             "knn_top1",
@@ -63,9 +66,9 @@ pub(crate) fn scores(
         }
         return Ok(result);
     };
-    let test = insert_scores(&mut result, &mut state.model.encoder, &data, &train)?;
+    let test = insert_scores(&mut result, &mut state.model.encoder, data, &train)?;
     if data.test.len() > 1 {
-        draw_neighbours(&data, &train, &test, width, &folder.neighbours())?;
+        draw_neighbours(data, &train, &test, width, &folder.neighbours())?;
     }
     Ok(result)
 }
@@ -145,16 +148,16 @@ fn write_spectra(folder: &RunFolder, [h, z]: [(&[f32], usize); 2]) -> Result<(),
 /// Adds the lines to compare with: the encoder before training, and raw pixels.
 pub(crate) fn add_references(
     result: &mut Map<String, Value>,
-    run: &Pretraining,
+    config: &TrainConfig,
+    engine: &EngineConfig,
     data: &Data<'_>,
     sample: &[u32],
     folder: &RunFolder,
 ) -> Result<(), TrainError> {
-    let (config, engine, _) = run.parts();
     let of_pixels = kept::of_pixels(data, sample);
     let of_untrained = kept::of_untrained(&of_pixels, config, format!("{engine:?}"));
     result.extend(kept::kept(&of_untrained, folder, || {
-        let (line, measured) = evaluate::untrained(config, &engine, data, sample)?;
+        let (line, measured) = evaluate::untrained(config, engine, data, sample)?;
         let mut reference = Map::new();
         insert_line(&mut reference, "random_", &line);
         insert_spaces(&mut reference, "random_", &measured);

@@ -2,6 +2,8 @@
 
 mod alarm;
 mod averaged;
+mod embedding_gradient;
+mod event;
 mod forward;
 mod log;
 mod model;
@@ -16,11 +18,12 @@ use covary_kernels::Isa;
 use covary_nn::EngineConfig;
 
 pub use alarm::{Alarm, AlarmKind, Alarms};
+pub use event::{Event, Outcome, Phase, Progress};
 pub(crate) use model::projector_config;
 pub use model::{Model, Target};
 pub use step::{Phases, StepReport};
 pub use telemetry::{Spread, Telemetry, TermTelemetry};
-pub use train::{Event, Outcome, Phase, Progress, train};
+pub use train::train;
 
 use crate::TrainError;
 use crate::config::TrainConfig;

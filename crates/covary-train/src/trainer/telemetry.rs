@@ -5,7 +5,7 @@
 //! Spread is taken before any normalisation of the projector's output, in training mode, on the first online view.
 
 use super::Model;
-use super::step::embedding_gradient;
+use super::embedding_gradient::embedding_gradient;
 use covary_loss::{BranchOutputs, Evaluation, Objective};
 
 /// Rows that the participation ratio is computed on, at most.
