@@ -161,7 +161,7 @@ def of_representation():
         rows = list(csv.DictReader(file))
     text = "\n## Signs of a lost representation\n\n"
     text += (
-        "Runs as above, measured on 2,000 images, telemetry every 5 steps, a line a run (results/representation-signs.csv). The signs above are "
+        "Runs as above, measured on 2,000 images, telemetry every 5 steps, a line a run (`python results/representation_signs.py`). The signs above are "
         "of z and of the loss. `batch`: h of the batch has a participation ratio below 1.5 at three looks in a row after step 20; the step at which "
         "it was raised and, in brackets, at which it began. `measured`: h is lost at two measurements in a row, or at one in the second half.\n\n"
         "| configuration | seed | z at the end | h at the end | least h of a batch after step 20 | least h measured | batch | measured "
