@@ -47,14 +47,10 @@ struct Streak {
 
 impl Streak {
     fn add(&mut self, step: u64, is_so: bool) {
-        if !is_so {
-            self.length = 0;
-        } else {
-            if self.length == 0 {
-                self.since = step;
-            }
-            self.length += 1;
+        if is_so && self.length == 0 {
+            self.since = step;
         }
+        self.length = if is_so { self.length + 1 } else { 0 };
     }
 }
 
