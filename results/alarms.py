@@ -28,6 +28,7 @@ RUNS = {
     "vicreg without variance": ("vicreg", ["terms.variance.weight=0"]),
     "simsiam without stop-gradient": ("simsiam", ["branches.stop_gradient=none"]),
     "byol without predictor": ("byol", ["predictor.kind=none"]),
+    "vicreg, learning rate x 10": ("vicreg", ["optimizer.lr=2e-2"]),
 }
 SEEDS = range(8)
 SET_ON = range(3)
@@ -124,6 +125,8 @@ def table(rows):
     span = lambda values: f"{min(values)}–{max(values)}" if values else "–"
     for name in RUNS:
         of = [row for row in scored if row["configuration"] == name]
+        if not of:
+            continue
         count = lambda outcome: sum(row["outcome_z"] == outcome for row in of)
         mean = lambda key: sum(row[key] for row in of) / len(of)
         text += (
@@ -149,6 +152,33 @@ def table(rows):
             f"Lead of the first sign over the step from which on every measurement found z lost: median {leads[len(leads) // 2]} "
             f"steps, from {leads[0]} to {leads[-1]}; negative where the outcome was there first.\n"
         )
+    return text + of_representation()
+
+
+def of_representation():
+    """The signs of a lost representation on runs of their own, from results/representation-signs.csv."""
+    with open(ROOT / "results" / "representation-signs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    text = "\n## Signs of a lost representation\n\n"
+    text += (
+        "Runs as above, measured on 2,000 images, telemetry every 5 steps, a line a run (`python results/representation_signs.py`). The signs above are "
+        "of z and of the loss. `batch`: h of the batch has a participation ratio below 1.5 at three looks in a row after step 20; the step at which "
+        "it was raised and, in brackets, at which it began. `measured`: h is lost at two measurements in a row, or at one in the second half.\n\n"
+        "| configuration | seed | z at the end | h at the end | least h of a batch after step 20 | least h measured | batch | measured "
+        "| held-out kNN, untrained encoder's |\n|---|---|---|---|---|---|---|---|---|\n"
+    )
+    for row in rows:
+        batch = f"{row['batch_sign']} ({row['batch_sign_since']})" if row["batch_sign"] else "–"
+        before = f"{100 * float(row['untrained_knn']):.1f} %" if row["untrained_knn"] else "–"
+        text += (
+            f"| {row['configuration']} | {row['seed']} | {row['outcome_z']}, {row['participation_ratio_z']} | {row['outcome_h']}, "
+            f"{row['participation_ratio_h']} | {row['least_batch_h']} | {row['least_measured_h']} | {batch} | {row['measured_sign'] or '–'} "
+            f"| {100 * float(row['knn_last']):.1f} %, {before} |\n"
+        )
+    seen = lambda of: f"{sum(bool(row['batch_sign'] or row['measured_sign']) for row in of)} of {len(of)}"
+    lost = [row for row in rows if row["outcome_h"] != "healthy"]
+    well = [row for row in rows if row["outcome_h"] == "healthy"]
+    text += f"\nWarned: {seen(lost)} runs that lost h. False alarms: {seen(well)} runs that did not.\n"
     return text
 
 

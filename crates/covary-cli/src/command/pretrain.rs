@@ -193,11 +193,11 @@ fn show(bar: &ProgressBar, event: &Event<'_>, epochs: u64) {
                 ("h", &report.spaces.representation_verdict),
                 ("z", &report.spaces.embedding_verdict),
             ];
-            let collapsed: String = spaces
-                .iter()
-                .filter(|(_, verdict)| verdict.is_collapse())
+            let lost = spaces.iter().filter(|(_, verdict)| verdict.is_collapse());
+            let collapsed: Vec<_> = lost
                 .map(|(space, verdict)| format!("; {space} collapsed: {}", verdict.reason))
                 .collect();
+            let collapsed = collapsed.concat();
             let text = format!(
                 "epoch {}/{epochs}, step {}: participation ratio h {:.1}, z {:.1}{knn}{collapsed}",
                 progress.epoch,

@@ -125,8 +125,8 @@ impl Verdict {
             (Outcome::Complete, reason)
         } else if participation_ratio < DIMENSIONAL_BELOW {
             let reason = format!(
-                "the participation ratio is {participation_ratio:.2}, below {DIMENSIONAL_BELOW}: embeddings differ along \
-                 about one direction"
+                "the participation ratio is {participation_ratio:.2}, below {DIMENSIONAL_BELOW}: images differ along about \
+                 one direction"
             );
             (Outcome::Dimensional, reason)
         } else {
