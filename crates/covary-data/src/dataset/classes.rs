@@ -39,7 +39,7 @@ pub(super) struct Classes {
 /// Labels of a whole split.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Labels {
-    pub(super) labels: Vec<u32>,
+    pub(super) of_images: Vec<u32>,
     pub(super) names: Vec<String>,
     /// Where each class was found first, empty for a class without images.
     pub(super) origins: Vec<String>,
@@ -92,15 +92,11 @@ impl Classes {
                 location: location(),
             });
         }
-        let place = match self.places.get(label) {
-            Some(&place) => place,
-            None => {
-                let place = self.seen.len() as u32;
-                self.places.insert(label.clone(), place);
-                self.seen.push((label.clone(), location()));
-                place
-            }
-        };
+        let next = self.seen.len() as u32;
+        let place = *self.places.entry(label.clone()).or_insert(next);
+        if place == next {
+            self.seen.push((label.clone(), location()));
+        }
         self.labels.push(place);
         Ok(())
     }
@@ -150,13 +146,13 @@ impl Classes {
             Label::Name(name) => name,
         };
         let labels = self.labels.iter().map(|&place| order[place as usize]);
-        let labels = labels.collect();
+        let of_images = labels.collect();
         let (names, origins) = classes
             .into_iter()
             .map(|(label, origin)| (name(label), origin))
             .unzip();
         Ok(Some(Labels {
-            labels,
+            of_images,
             names,
             origins,
         }))
@@ -180,7 +176,7 @@ mod tests {
     #[test]
     fn far_numbers_become_near_and_keep_their_names() {
         let labels = numbers(&[20_000_000, 0, 20_000_000], &[]).unwrap().unwrap();
-        assert_eq!(labels.labels, [1, 0, 1]);
+        assert_eq!(labels.of_images, [1, 0, 1]);
         assert_eq!(labels.names, ["0", "20000000"]);
         assert_eq!(labels.origins, ["1", "0"]);
     }
@@ -188,7 +184,7 @@ mod tests {
     #[test]
     fn a_listed_class_without_images_keeps_its_place() {
         let labels = numbers(&[2, 0], &["ant", "bee", "cat"]).unwrap().unwrap();
-        assert_eq!(labels.labels, [2, 0]);
+        assert_eq!(labels.of_images, [2, 0]);
         assert_eq!(labels.names, ["ant", "bee", "cat"]);
         assert_eq!(labels.origins, ["1", "", "0"]);
     }

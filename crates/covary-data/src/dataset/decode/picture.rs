@@ -94,12 +94,11 @@ pub(super) fn decode(bytes: &[u8], bounds: Bounds<'_>) -> Result<RgbImage, Strin
             }
             None => "it is no image".to_owned(),
         })?;
-    let may_turn = match format {
-        ImageFormat::Jpeg => jpeg::inspect(bytes, bounds.max_pixels)?.has_exif,
-        _ => {
-            check_length(format, bytes)?;
-            true
-        }
+    let may_turn = if format == ImageFormat::Jpeg {
+        jpeg::inspect(bytes, bounds.max_pixels)?.has_exif
+    } else {
+        check_length(format, bytes)?;
+        true
     };
     // Decoders have panicked on damaged files; such a file is broken, not this program.
     catch_unwind(|| read(bytes, format, may_turn, bounds))

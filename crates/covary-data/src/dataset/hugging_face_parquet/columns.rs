@@ -125,8 +125,7 @@ fn describe(field: &Type) -> String {
     let words = match kind(field) {
         Kind::Bytes => "bytes".to_owned(),
         Kind::Text => "text".to_owned(),
-        Kind::Number => field.get_physical_type().to_string().to_lowercase(),
-        Kind::Image | Kind::Other if field.is_group() => {
+        _ if field.is_group() => {
             let inner: Vec<&str> = field
                 .get_fields()
                 .iter()
@@ -134,7 +133,7 @@ fn describe(field: &Type) -> String {
                 .collect();
             format!("struct of {}", inner.join(", "))
         }
-        Kind::Image | Kind::Other => field.get_physical_type().to_string().to_lowercase(),
+        _ => field.get_physical_type().to_string().to_lowercase(),
     };
     format!("{} ({words})", field.name())
 }

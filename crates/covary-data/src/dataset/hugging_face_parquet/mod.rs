@@ -58,7 +58,7 @@ fn read(path: &Path, split: Split, options: &ReadOptions) -> Result<Dataset, Dat
     decode::require_images(&dataset, path)?;
     if let Some(labels) = classes.finish()? {
         dataset.origins = labels.origins;
-        dataset.set_labels(Some(labels.labels), labels.names);
+        dataset.set_labels(Some(labels.of_images), labels.names);
     }
     Ok(dataset)
 }

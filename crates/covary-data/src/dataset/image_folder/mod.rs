@@ -12,6 +12,7 @@ use std::path::Path;
 use super::{Dataset, Format, ReadOptions, Split, decode, name};
 use crate::DataError;
 use layout::Layout;
+use walk::Class;
 
 pub(super) use walk::contains_image;
 
@@ -45,7 +46,7 @@ fn read(path: &Path, split: Split, options: &ReadOptions) -> Result<Dataset, Dat
     decode::require_images(&dataset, folder)?;
     if !list.classes.is_empty() {
         let labels = kept.into_iter().map(|row| list.labels[row]).collect();
-        dataset.origins = list.classes.iter().map(|class| class.folder()).collect();
+        dataset.origins = list.classes.iter().map(Class::folder).collect();
         let names = list.classes.into_iter().map(|class| class.name).collect();
         dataset.set_labels(Some(labels), names);
     }

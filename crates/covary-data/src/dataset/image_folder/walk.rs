@@ -1,6 +1,7 @@
 //! The files of a split and their classes, with everything that is passed over counted.
 
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -233,7 +234,7 @@ pub(super) fn display_name(path: &Path) -> String {
     for chunk in name.as_encoded_bytes().utf8_chunks() {
         text.push_str(chunk.valid());
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02X}"));
+            write!(text, "\\x{byte:02X}").expect("a string takes all");
         }
     }
     text
