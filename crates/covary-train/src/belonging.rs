@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use covary_data::DataError;
 use covary_loss::tables::differences;
 use serde_json::Value;
 
@@ -13,6 +14,20 @@ use crate::run::{Checkpoint, DataDigest, RunFolder};
 use crate::{Pretraining, TrainError};
 
 impl Pretraining {
+    /// [`Pretraining::prepare`] for a run that exists.
+    ///
+    /// # Errors
+    /// As there; [`TrainError::DataMissing`] where its images are not at their place.
+    pub fn prepare_for(run: &RunFolder, config: TrainConfig) -> Result<Self, TrainError> {
+        Self::prepare(config).map_err(|error| match error {
+            TrainError::Data(DataError::MissingPath { path }) => TrainError::DataMissing {
+                run: run.path().into(),
+                path,
+            },
+            other => other,
+        })
+    }
+
     /// What the images are known by.
     pub(crate) fn data_digest(&self) -> DataDigest {
         DataDigest::of(self.train_set(), self.test_set())
@@ -66,7 +81,7 @@ impl Pretraining {
     }
 
     /// Refuses a run whose journal is longer than any that has no checkpoint yet.
-    pub(crate) fn check_unsaved(&self, run: &RunFolder) -> Result<(), TrainError> {
+    pub(crate) fn check_unsaved(run: &RunFolder) -> Result<(), TrainError> {
         let every = run.read_config()?.checkpoint.every_steps;
         let text = match fs_err::read(run.steps()) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -75,7 +90,7 @@ impl Pretraining {
                 source,
             })?,
         };
-        let steps = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let steps = text.split(|byte| *byte == b'\n').count() as u64 - 1;
         if steps <= every {
             return Ok(());
         }
@@ -135,7 +150,7 @@ pub(crate) fn prepare_again(
     if let Some(data) = data {
         data.clone_into(&mut config.data.path);
     }
-    let pretraining = Pretraining::prepare(config)?;
+    let pretraining = Pretraining::prepare_for(run, config)?;
     pretraining.check_images(run, &there)?;
     Ok(pretraining)
 }

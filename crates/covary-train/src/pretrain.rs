@@ -185,7 +185,7 @@ impl Pretraining {
                 let checkpoint = own_checkpoint(run, &mut |note| watch(Event::Note(note)))?;
                 state.restore(checkpoint, &run.checkpoint())?;
             } else {
-                self.check_unsaved(run)?;
+                Self::check_unsaved(run)?;
             }
             self.note_moved(run)?;
             state
