@@ -40,8 +40,9 @@ pub struct BrokenSeal;
 /// Names that repeat.
 pub fn sealed_safetensors(
     views: Vec<(String, TensorView<'_>)>,
-    mut metadata: HashMap<String, String>,
+    metadata: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Vec<u8>, SafeTensorError> {
+    let mut metadata: HashMap<String, String> = metadata.into_iter().collect();
     metadata.insert(CONVENTION.0.into(), CONVENTION.1.into());
     metadata.insert(KEY.into(), String::from_utf8_lossy(&ZEROS).into_owned());
     let mut bytes = safetensors::serialize(views, Some(metadata))?;

@@ -1,6 +1,6 @@
 //! Whether what lies in a run's folder belongs together: the configuration, the images, the checkpoint and the encoder made of them.
 //!
-//! A checkpoint and an encoder hold the identity of their configuration ([`crate::config::identity`]); `run.json` holds what the images
+//! A checkpoint and an encoder hold the identity of their configuration ([`crate::config::identity()`]); `run.json` holds what the images
 //! were known by, wherever they lay ([`DataDigest`]). A folder whose parts do not belong together is an error, never resumed or scored.
 
 use std::path::Path;
@@ -78,7 +78,7 @@ pub(crate) fn check_unsaved(run: &RunFolder) -> Result<(), TrainError> {
             source,
         })?,
     };
-    let steps = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let steps = text.split(|byte| *byte == b'\n').count() as u64 - 1;
     if steps <= every {
         return Ok(());
     }

@@ -86,6 +86,14 @@ pub enum TrainError {
         /// `key (there -> here)`.
         keys: Vec<String>,
     },
+    /// The images of a run that are not where they were.
+    #[error("the images of {} are not at {}", run.display(), path.display())]
+    DataMissing {
+        /// The run's folder.
+        run: PathBuf,
+        /// Where they were.
+        path: PathBuf,
+    },
     /// Images that are not those that a run was made with.
     #[error("{}: {reason}", path.display())]
     DataDiffers {
@@ -238,6 +246,9 @@ impl TrainError {
                      covary pretrain {}/config.toml --set epochs=... --out NEW",
                     path.display()
                 ));
+            }
+            Self::DataMissing { .. } => {
+                "say where they are by --set data.path=PATH; a path that is not absolute starts at the folder you are in"
             }
             Self::DataDiffers { .. } => {
                 "give the images that the run was made with, by --set data.path=PATH; another version of the program may decode some images otherwise"

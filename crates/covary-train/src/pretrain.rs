@@ -91,6 +91,20 @@ impl Pretraining {
         })
     }
 
+    /// [`Pretraining::prepare`] for a run that exists.
+    ///
+    /// # Errors
+    /// As there; [`TrainError::DataMissing`] where its images are not at their place.
+    pub fn prepare_for(run: &RunFolder, config: TrainConfig) -> Result<Self, TrainError> {
+        Self::prepare(config).map_err(|error| match error {
+            TrainError::Data(DataError::MissingPath { path }) => TrainError::DataMissing {
+                run: run.path().into(),
+                path,
+            },
+            other => other,
+        })
+    }
+
     /// Training images.
     pub fn train_set(&self) -> &Dataset {
         &self.train
@@ -369,7 +383,7 @@ pub(crate) fn prepare_again(
     if let Some(data) = data {
         data.clone_into(&mut config.data.path);
     }
-    let pretraining = Pretraining::prepare(config)?;
+    let pretraining = Pretraining::prepare_for(run, config)?;
     check_images(run, &there, &pretraining.config, &pretraining.data_digest())?;
     Ok(pretraining)
 }

@@ -98,7 +98,10 @@ impl Pretrain {
     }
 
     fn train(&self, resumed: Option<RunFolder>, config: &TrainConfig) -> Result<ExitCode> {
-        let mut pretraining = Pretraining::prepare(config.clone())?;
+        let mut pretraining = match &resumed {
+            Some(run) => Pretraining::prepare_for(run, config.clone())?,
+            None => Pretraining::prepare(config.clone())?,
+        };
         let run = match (resumed, &self.out) {
             (Some(run), _) => run,
             (None, Some(folder)) => RunFolder::create(folder)?,

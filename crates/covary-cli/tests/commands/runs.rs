@@ -207,7 +207,11 @@ fn data_that_moved_are_taken_where_they_are_the_same() {
         &["diagnose", "run"],
         &["pretrain", "--resume", "run"],
     ] {
-        refuse(path, arguments, &["2024"]);
+        refuse(
+            path,
+            arguments,
+            &["images of run are not at 2024", "--set data.path=PATH"],
+        );
         let others = [arguments, &["--set", "data.path=others"]].concat();
         refuse(path, &others, &["others", "not the training images"]);
         succeed(path, &[arguments, &["--set", "data.path=moved"]].concat());

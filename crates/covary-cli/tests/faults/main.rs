@@ -62,6 +62,8 @@ struct Bench {
 
 /// What came of one fault: how it was withstood, or what went wrong.
 type Held = Result<&'static str, String>;
+/// Name, number and making of faults of one kind.
+type Kind<'a> = (&'a str, u64, &'a dyn Fn(u64) -> Held);
 
 impl Bench {
     fn new(seed: u64) -> Self {
@@ -123,7 +125,7 @@ impl Bench {
         }
         let left = entries(&self.path(run))
             .into_iter()
-            .find(|name| name.ends_with(".tmp"));
+            .find(|name| name.starts_with(".covary-"));
         left.map_or(Ok(()), |name| Err(format!("{name} is left behind")))
     }
 
@@ -209,7 +211,7 @@ fn runs_hold_against_kills_damage_races_and_full_disks() {
     let seed = std::env::var("COVARY_FAULTS_SEED").map_or(0, |seed| seed.parse().unwrap());
     let bench = Bench::new(seed);
     let corruption = corrupt::Victims::new(&bench);
-    let kinds: [(&str, u64, &dyn Fn(u64) -> Held); 4] = [
+    let kinds: [Kind<'_>; 4] = [
         ("kills", kills, &|number| kill::fault(&bench, number)),
         ("corruptions", corruptions, &|number| {
             corruption.fault(&bench, number)
@@ -228,10 +230,11 @@ fn runs_hold_against_kills_damage_races_and_full_disks() {
             }
         }
         let held: u64 = ways.values().sum();
-        table.push_str(&format!("{kind:<12} {held:>5} of {count:>5} held"));
+        let mut line = format!("{kind:<12} {held:>5} of {count:>5} held");
         for (way, count) in ways {
-            table.push_str(&format!("; {count} {way}"));
+            line = format!("{line}; {count} {way}");
         }
+        table.push_str(&line);
         table.push('\n');
     }
     // The harness of tests hides what is printed by macros where a test passes.

@@ -17,13 +17,13 @@ pub(crate) fn fault(bench: &Bench, number: u64) -> Held {
         0 => {
             let run = format!("raced-{number}");
             let make = || bench.pretrain(&["recipe.toml", "--out", &run]);
-            exclusive(bench, &run, pair(make, pause))
+            exclusive(bench, &run, &pair(make, pause))
         }
         1 => {
             let run = format!("raced-{number}");
             bench.copy("half", &run);
             let make = || bench.pretrain(&["--resume", &run]);
-            exclusive(bench, &run, pair(make, pause))
+            exclusive(bench, &run, &pair(make, pause))
         }
         _ => shared(
             bench,
@@ -45,7 +45,7 @@ fn pair(make: impl Fn() -> Command, pause: Duration) -> [Output; 2] {
 }
 
 /// One process trains, the other is refused.
-fn exclusive(bench: &Bench, run: &str, outputs: [Output; 2]) -> Held {
+fn exclusive(bench: &Bench, run: &str, outputs: &[Output; 2]) -> Held {
     let (done, refused): (Vec<_>, Vec<_>) =
         outputs.iter().partition(|output| output.status.success());
     let talk: String = outputs.iter().map(said).collect::<Vec<_>>().join("\n");

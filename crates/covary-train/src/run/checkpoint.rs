@@ -17,7 +17,7 @@ use crate::TrainError;
 /// What a checkpoint says of the run that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Belonging {
-    /// [`crate::config::identity`] of the configuration.
+    /// [`crate::config::identity()`] of the configuration.
     pub identity: String,
     /// Lines of `epochs.jsonl` until then.
     pub measurements: u64,

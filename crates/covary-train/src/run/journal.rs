@@ -192,8 +192,7 @@ fn checked_line(record: &Map<String, Value>) -> String {
     let mut line = serde_json::to_string(record).expect("a record is plain values");
     line.pop();
     let crc = crc32c::crc32c(line.as_bytes());
-    line.push_str(&format!(",\"{KEY}\":\"{crc:08x}\"}}\n"));
-    line
+    format!("{line},\"{KEY}\":\"{crc:08x}\"}}\n")
 }
 
 /// The object of a line, without its checksum.

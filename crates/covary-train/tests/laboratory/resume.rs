@@ -135,7 +135,7 @@ fn a_run_resumes_only_with_its_own_configuration() {
     let run = folder.path().join("run");
     let own = config("vicreg", "f32");
     train(&own, &run, false, 1, 2);
-    let mut other = own.clone();
+    let mut other = own;
     other.seed = 1;
     other.optimizer.lr = 0.5;
     let stop = AtomicBool::new(false);
