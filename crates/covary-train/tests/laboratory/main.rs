@@ -12,3 +12,4 @@ mod resume;
 mod switches;
 mod terms;
 mod trajectory;
+mod views;

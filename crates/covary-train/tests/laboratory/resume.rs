@@ -8,10 +8,13 @@ use covary_train::run::Checkpoint;
 use covary_train::trainer::Event;
 use covary_train::{Ending, Pretraining, TrainError};
 
-fn config(method: &str, precision: &str) -> TrainConfig {
+/// Groups of views beside the pair, and a pair whose size changes in the middle of training.
+const GROUPS: &str = "pair_size = [[0.0, 8], [0.5, 16]]\nviews = [{ count = 2, size = 8 }]\n";
+
+fn config(method: &str, precision: &str, augment: &str) -> TrainConfig {
     let text = format!(
         "method = \"{method}\"\nepochs = 2\nbatch_size = 16\nprecision = \"{precision}\"\n[data]\npath = \"synthetic:96\"\n\
-         [augment]\nsize = 16\n[encoder]\nwidth = 4\n[projector]\nhidden = 16\ndim = 8\n[predictor]\nhidden = 8\n\
+         [augment]\nsize = 16\n{augment}[encoder]\nwidth = 4\n[projector]\nhidden = 16\ndim = 8\n[predictor]\nhidden = 8\n\
          [monitor]\nimages = 32\n[checkpoint]\nevery_steps = 4\n"
     );
     TrainConfig::parse("test", &text).unwrap()
@@ -48,16 +51,17 @@ fn bits(folder: &Path) -> Checkpoint {
 
 #[test]
 fn a_run_in_pieces_on_other_threads_ends_with_the_same_bits() {
-    for (method, precision) in [
-        ("tico", "f32"),
-        ("byol", "bf16"),
-        ("vicreg", "bf16"),
-        ("simsiam", "f32"),
-        ("barlow-twins", "f32"),
+    for (method, precision, augment) in [
+        ("tico", "f32", ""),
+        ("byol", "bf16", ""),
+        ("vicreg", "bf16", ""),
+        ("simsiam", "f32", ""),
+        ("barlow-twins", "f32", ""),
+        ("tico", "bf16", GROUPS),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let (whole, pieces) = (folder.path().join("whole"), folder.path().join("pieces"));
-        let config = config(method, precision);
+        let config = config(method, precision, augment);
         assert!(matches!(
             train(&config, &whole, false, 2, u64::MAX),
             Ending::Finished(_)
@@ -107,7 +111,7 @@ fn a_run_in_pieces_on_other_threads_ends_with_the_same_bits() {
 fn a_run_resumes_only_with_its_own_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let own = config("vicreg", "f32");
+    let own = config("vicreg", "f32", "");
     train(&own, &run, false, 1, 2);
     let mut other = own.clone();
     other.seed = 1;
@@ -131,7 +135,7 @@ fn a_run_resumes_only_with_its_own_configuration() {
 #[test]
 fn a_learning_rate_that_explodes_ends_in_an_error_that_names_term_and_step() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = config("vicreg", "f32");
+    let mut config = config("vicreg", "f32", "");
     config.optimizer.lr = 1e30;
     let stop = AtomicBool::new(false);
     let error = Pretraining::prepare(config)
