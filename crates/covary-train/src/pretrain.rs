@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use covary_data::{Dataset, Loader, LoaderConfig, Splits};
+use covary_data::{DataError, Dataset, Loader, LoaderConfig, Splits};
 use covary_kernels::{Isa, Precision};
 use covary_nn::EngineConfig;
 use serde_json::{Map, Value};

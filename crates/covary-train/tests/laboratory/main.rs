@@ -14,3 +14,4 @@ mod resume;
 mod switches;
 mod terms;
 mod trajectory;
+mod views;

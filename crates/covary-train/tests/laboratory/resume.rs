@@ -10,18 +10,24 @@ use covary_train::{Ending, Pretraining, TrainError};
 
 const WHITENED_VGG: &str = "[encoder]\nname = \"vgg6\"\nwidth = 4\nexpand = 24\nstem = \"whitened\"\ninitialisation = \"dirac\"";
 
+/// Groups of views beside the pair, and a pair whose size changes in the middle of training.
+const GROUPS: &str =
+    "[augment]\nsize = 16\npair_size = [[0.0, 8], [0.5, 16]]\nviews = [{ count = 2, size = 8 }]";
+
 fn config(method: &str, precision: &str) -> TrainConfig {
     config_with(method, precision, "")
 }
 
 fn config_with(method: &str, precision: &str, more: &str) -> TrainConfig {
-    let encoder = match more.starts_with("[encoder]") {
-        true => "",
-        false => "[encoder]\nwidth = 4\n",
+    let table = |name: &str, usual: &'static str| {
+        let is_own = more.starts_with(&format!("[{name}]"));
+        if is_own { "" } else { usual }
     };
+    let encoder = table("encoder", "[encoder]\nwidth = 4\n");
+    let augment = table("augment", "[augment]\nsize = 16\n");
     let text = format!(
         "method = \"{method}\"\nepochs = 2\nbatch_size = 16\nprecision = \"{precision}\"\n[data]\npath = \"synthetic:96\"\n\
-         [augment]\nsize = 16\n{encoder}[projector]\nhidden = 16\ndim = 8\n[predictor]\nhidden = 8\n\
+         {augment}{encoder}[projector]\nhidden = 16\ndim = 8\n[predictor]\nhidden = 8\n\
          [monitor]\nimages = 32\n[checkpoint]\nevery_steps = 4\n{more}\n"
     );
     TrainConfig::parse("test", &text).unwrap()
@@ -80,6 +86,7 @@ fn a_run_in_pieces_on_other_threads_ends_with_the_same_bits() {
         ("vicreg", "bf16", LARS),
         ("tico", "bf16", EMA),
         ("vicreg", "f32", LOOKAHEAD),
+        ("tico", "bf16", GROUPS),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let (whole, pieces) = (folder.path().join("whole"), folder.path().join("pieces"));

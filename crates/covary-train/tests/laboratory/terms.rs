@@ -1,6 +1,7 @@
 //! The battery that every registered term goes through, with the settings that change its formula.
 
-use covary_loss::{BranchOutputs, Evaluation, Invariances, Objective, TERMS};
+use covary_loss::{BranchOutputs, Evaluation, Invariances, Objective, TERMS, ViewCount};
+use covary_train::config::TrainConfig;
 
 use crate::contracts::numbers;
 use crate::losses::{evaluate, gradient, objective};
@@ -64,7 +65,7 @@ const VARIANTS: &[(&str, &str)] = &[
 const SHAPES: [(usize, usize); 2] = [(6, 5), (4, 7)];
 
 #[derive(Clone, Copy)]
-struct Variant {
+pub(crate) struct Variant {
     kind: &'static str,
     settings: &'static str,
 }
@@ -81,8 +82,20 @@ impl Variant {
         evaluate(&mut self.objective(), n, d, a, b)
     }
 
+    pub(crate) fn of_views(self, views: ViewCount) -> Objective {
+        let Self { kind, settings } = self;
+        let text = format!("method = \"custom\"\n[terms.{kind}]\n{settings}\n");
+        let config = TrainConfig::parse("test", &text).unwrap();
+        Objective::of_views(&config.method_config(), views).unwrap()
+    }
+
+    /// Whether it takes the rows of all views together.
+    pub(crate) fn is_joint(self) -> bool {
+        self.settings.contains("joint")
+    }
+
     /// Whether the gradient goes through all that the value depends on.
-    fn is_slope(self) -> bool {
+    pub(crate) fn is_slope(self) -> bool {
         match self.kind {
             "contrast" => self.settings.contains("gradient_through_c = true"),
             "sliced-wasserstein" => self.settings.contains("gradient_through_std = true"),
@@ -91,12 +104,12 @@ impl Variant {
     }
 
     /// Whether slopes jump between neighbouring embeddings: at covariances of 0, and where two shadows change places.
-    fn has_kinks(self) -> bool {
+    pub(crate) fn has_kinks(self) -> bool {
         self.settings.contains("absolute") || self.kind == "sliced-wasserstein"
     }
 }
 
-fn variants() -> impl Iterator<Item = (Variant, String)> {
+pub(crate) fn variants() -> impl Iterator<Item = (Variant, String)> {
     VARIANTS.iter().map(|&(kind, settings)| {
         let name = format!("{kind} {{ {} }}", settings.replace('\n', ", "));
         (Variant { kind, settings }, name)
@@ -110,7 +123,7 @@ fn views(n: usize, d: usize) -> [Vec<f32>; 2] {
     })
 }
 
-fn is_near(actual: f64, expected: f64, tolerance: f64) -> bool {
+pub(crate) fn is_near(actual: f64, expected: f64, tolerance: f64) -> bool {
     (actual - expected).abs() <= tolerance * expected.abs().max(1.0)
 }
 
