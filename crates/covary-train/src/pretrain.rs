@@ -235,15 +235,15 @@ impl Pretraining {
         ];
         result.extend(facts.map(|(name, value)| (name.to_owned(), value)));
         // The encoder's own scores are safe before the references, which may take longer, are begun.
-        result::write(&result, &run)?;
+        let mut written = result::write(result.clone(), &run)?;
         if let Some(data) = self.data() {
             result::add_references(&mut result, self, &data, monitor.images(), &run)?;
             result.insert("total_s".into(), number(start.elapsed().as_secs_f64()));
             let peak = peak_memory_bytes().map_or(Value::Null, Value::from);
             result.insert("peak_memory_bytes".into(), peak);
-            result::write(&result, &run)?;
+            written = result::write(result, &run)?;
         }
-        Ok(Ending::Finished(Value::Object(result)))
+        Ok(Ending::Finished(written))
     }
 
     fn create(&self, folder: &Path) -> Result<RunFolder, TrainError> {

@@ -10,7 +10,7 @@ use crate::evaluate::{
 use crate::monitor::Monitor;
 use crate::run::{RunFolder, number};
 use crate::trainer::TrainState;
-use crate::{Pretraining, TrainError};
+use crate::{Pretraining, RunResult, TrainError};
 use covary_score::Measurement;
 use covary_score::{Embeddings, Sample};
 
@@ -68,10 +68,13 @@ pub(crate) fn scores(
     Ok(result)
 }
 
-/// Writes `result.json`.
-pub(crate) fn write(result: &Map<String, Value>, folder: &RunFolder) -> Result<(), TrainError> {
-    let text = serde_json::to_string_pretty(result).expect("a result is plain values");
-    folder.write(&folder.result(), text.as_bytes())
+/// Writes `result.json`; gives what was written.
+pub(crate) fn write(measured: Map<String, Value>, folder: &RunFolder) -> Result<Value, TrainError> {
+    let result = RunResult::try_from(measured).expect("a result has the types of its keys");
+    let result = serde_json::to_value(result).expect("a result is plain values");
+    let text = serde_json::to_string_pretty(&result).expect("a result is plain values");
+    folder.write(&folder.result(), text.as_bytes())?;
+    Ok(result)
 }
 
 /// Inserts the scores of an encoder by both protocols; gives the representations of the test images.

@@ -2,7 +2,7 @@
 //!
 //! Meant for 5,000 fixed clean training images in eval mode, taken before any output BatchNorm (which would hide a constant).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Sample;
 use super::participation_ratio::ParticipationRatio;
@@ -15,7 +15,7 @@ const COMPLETE_BELOW: f64 = 0.1;
 const DIMENSIONAL_BELOW: f64 = 2.0;
 
 /// What became of the embeddings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Neither of the other two.
@@ -27,7 +27,7 @@ pub enum Outcome {
 }
 
 /// An outcome with the numbers it follows from.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The outcome.
     pub outcome: Outcome,

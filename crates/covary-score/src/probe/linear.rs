@@ -19,8 +19,8 @@ use crate::embeddings::{EmbeddingError, Embeddings};
 /// What rounding of rows to f32 leaves of a difference of objectives, in units of 1 + objective.
 const VALUE_ROUNDING: f64 = 1e-7;
 
-/// Share of the tolerance that the refit goes to: where λ is small and classes are apart, the tolerance itself leaves an objective of 0.01
-/// two millionths above its minimum.
+/// Share of the tolerance that the refit goes to: where λ is small and classes lie apart, the tolerance itself leaves the objective two
+/// millionths of its value above the minimum.
 const REFIT: f64 = 0.2;
 
 /// Jobs that a pass over the rows is cut into, whatever the number of threads.
