@@ -4,7 +4,7 @@ use crate::analysis::{Analysis, Direction, Effect, Effects, FactorialResult, Pow
 use crate::answer::answer;
 use crate::contrast::contrasts;
 use crate::statistics::{Additive, Paired, additive, detectable_difference, paired, two_by_two};
-use crate::{ArmSummary, FactorialArms, Lost, MarginMap, RunState, Score, Study};
+use crate::{ArmSummary, FactorialArms, MarginMap, RunState, Score, Study};
 
 /// Numbers of seeds that power is stated for, beside the study's own.
 const SEEDS: [usize; 4] = [3, 5, 10, 20];

@@ -15,6 +15,7 @@ pub mod optim;
 mod pretrain;
 mod result;
 pub mod run;
+mod run_result;
 pub mod trainer;
 
 pub use belonging::{finished_result, other_keys};
@@ -25,3 +26,4 @@ pub use diagnose::{diagnose_matrix, diagnose_run};
 pub use error::TrainError;
 pub use monitor::{Monitor, MonitorReport};
 pub use pretrain::{Ending, Pretraining, Watch, probe_run};
+pub use run_result::{RunResult, Values};

@@ -297,7 +297,7 @@ impl Pretraining {
         // The encoder's own scores are safe before the references, which may take longer, are begun.
         if let Some(data) = self.data() {
             result.insert(REFERENCES.into(), "pending".into());
-            run.write_object(&run.result(), &result)?;
+            result::write(result.clone(), run)?;
             result.remove(REFERENCES);
             result::add_references(
                 &mut result,
@@ -311,8 +311,7 @@ impl Pretraining {
             let peak = peak_memory_bytes().map_or(Value::Null, Value::from);
             result.insert("peak_memory_bytes".into(), peak);
         }
-        run.write_object(&run.result(), &result)?;
-        Ok(Ending::Finished(Value::Object(result)))
+        Ok(Ending::Finished(result::write(result, run)?))
     }
 
     /// What the monitor says of the encoder before training; none where it is off or where the images do not allow it.

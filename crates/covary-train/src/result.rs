@@ -11,6 +11,7 @@ use crate::evaluate::{
 };
 use crate::monitor::{Monitor, Untrained};
 use crate::run::{RunFolder, number, read_journal};
+use crate::run_result::RunResult;
 use crate::trainer::TrainState;
 use covary_score::Measurement;
 use covary_score::{Embeddings, Sample};
@@ -71,6 +72,16 @@ pub(crate) fn scores(
         draw_neighbours(data, &train, &test, width, &folder.neighbours())?;
     }
     Ok(result)
+}
+
+/// Writes `result.json`; gives what was written.
+pub(crate) fn write(measured: Map<String, Value>, folder: &RunFolder) -> Result<Value, TrainError> {
+    let result = RunResult::try_from(measured).expect("a result has the types of its keys");
+    let Ok(Value::Object(result)) = serde_json::to_value(result) else {
+        unreachable!("a result is an object of plain values")
+    };
+    folder.write_object(&folder.result(), &result)?;
+    Ok(Value::Object(result))
 }
 
 /// Inserts the scores of an encoder by both protocols; gives the representations of the test images.

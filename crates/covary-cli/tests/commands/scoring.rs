@@ -101,14 +101,17 @@ fn what_few_images_or_one_class_do_not_allow_is_skipped_and_said() {
 #[test]
 fn large_views_are_scored_in_bounded_memory() {
     let folder = folder();
-    split(folder.path(), [20, 20], [8, 8]);
+    split(folder.path(), [12, 12], [3, 3]);
     let output = pretrain(folder.path(), &["augment.size=224"]);
     let result = last_json(&output);
     assert!(
         text(&output.stderr)
             .contains("raw pixels, a line to compare with, are scored at 32 x 32 pixels")
     );
-    assert_eq!(result["pixel_side"], 32);
+    assert_eq!(
+        (&result["pixel_side"], &result["schema"]),
+        (&32.into(), &1.into())
+    );
     assert!(result["pixel_linear_top1"].is_number());
     let peak = result["peak_memory_bytes"].as_f64().unwrap();
     assert!(peak < 1.5e9, "{peak}");

@@ -4,7 +4,7 @@
 //! rule is the same for the embedding z, which the loss sees, and for the representation h, which a user keeps: either may be lost
 //! while the other is well.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Sample;
 use super::participation_ratio::ParticipationRatio;
@@ -17,7 +17,7 @@ const COMPLETE_BELOW: f64 = 0.1;
 const DIMENSIONAL_BELOW: f64 = 2.0;
 
 /// What became of the embeddings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Neither of the other two.
@@ -29,7 +29,7 @@ pub enum Outcome {
 }
 
 /// An outcome with the numbers it follows from.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The outcome.
     pub outcome: Outcome,

@@ -98,12 +98,10 @@ fn clusters(rows: usize, dimension: usize, seed: u64) -> (Vec<f32>, Vec<u32>) {
 #[test]
 fn digits_reach_the_objective_and_accuracy_of_scikit_learn() {
     let digits = Digits::load();
-    let standardization = Standardization::identity(PIXELS);
     let problem = Problem {
         features: digits.train().embeddings,
         labels: &digits.train_labels,
         classes: 10,
-        standardization: &standardization,
     };
     let rows: Vec<usize> = (0..digits.train_labels.len()).collect();
     let test_rows: Vec<usize> = (0..digits.test_labels.len()).collect();
@@ -112,7 +110,7 @@ fn digits_reach_the_objective_and_accuracy_of_scikit_learn() {
         labels: &digits.test_labels,
         ..problem
     };
-    let moments = second_moments(problem.features, &standardization);
+    let moments = second_moments(problem.features);
     for (l2, key) in [(1e-3, "l2_0.001"), (1e-4, "l2_0.0001")] {
         let preconditioner = Preconditioner::try_new(&moments, l2, 10).unwrap();
         let minimum = minimize(
@@ -177,6 +175,42 @@ fn linear_probe_of_digits_converges_and_agrees_with_gradient_descent() {
         (descent.test_accuracy - linear.test_accuracy).abs() < 0.02,
         "{descent:?} {linear:?}"
     );
+}
+
+#[test]
+fn minima_found_in_f32_are_those_of_f64_for_every_penalty() {
+    let (train, labels) = clusters(4000, 40, 8);
+    let train = labeled(&train, &labels, 40);
+    let rows: Vec<usize> = (0..4000).collect();
+    let values = Standardization::of(train.embeddings).copy(train.embeddings, &rows);
+    let problem = Problem {
+        features: Embeddings::try_new(&values, 40).unwrap(),
+        labels: train.labels,
+        classes: 3,
+    };
+    let validation: Vec<usize> = (0..400).collect();
+    for l2 in LinearProbe::default().l2_grid {
+        let settings = LinearProbe {
+            l2_grid: vec![l2],
+            ..LinearProbe::default()
+        };
+        let report = settings.evaluate(train, train, &validation, 3).unwrap();
+        assert!(report.converged, "{report:?}");
+        // From zero, without preconditioning, to a gradient a thousand times smaller.
+        let reference = minimize(
+            vec![0.0; problem.parameter_count()],
+            Stopping {
+                gradient_tolerance: 1e-8,
+                max_iterations: 5000,
+                rounding: 1e-14,
+            },
+            |point, gradient| problem.evaluate::<f64>(&rows, 500, l2, point, gradient),
+            |_| {},
+        );
+        assert!(reference.converged, "{}", reference.gradient_norm);
+        let difference = (report.objective - reference.value).abs() / reference.value;
+        assert!(difference < 1e-6, "{l2}: {difference}");
+    }
 }
 
 #[test]
@@ -289,14 +323,13 @@ fn one_two_and_three_threads_give_the_same_bits() {
     let (test, test_labels) = clusters(500, 10, 6);
     let train = labeled(&train, &train_labels, 10);
     let test = labeled(&test, &test_labels, 10);
-    let standardization = Standardization::of(train.embeddings);
+    let rows: Vec<usize> = (0..3000).collect();
+    let values = Standardization::of(train.embeddings).copy(train.embeddings, &rows);
     let problem = Problem {
-        features: train.embeddings,
+        features: Embeddings::try_new(&values, 10).unwrap(),
         labels: train.labels,
         classes: 3,
-        standardization: &standardization,
     };
-    let rows: Vec<usize> = (0..3000).collect();
     let validation: Vec<usize> = (0..300).collect();
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -307,7 +340,7 @@ fn one_two_and_three_threads_give_the_same_bits() {
             let mut gradient = vec![0.0; problem.parameter_count()];
             let point: Vec<f64> = (0..33).map(|i| f64::from(i) / 33.0).collect();
             let value = problem.evaluate::<f32>(&rows, 47, 1e-3, &point, &mut gradient);
-            let moments = second_moments(train.embeddings, &standardization);
+            let moments = second_moments(problem.features);
             let linear = LinearProbe::default()
                 .evaluate(train, test, &validation, 3)
                 .unwrap();

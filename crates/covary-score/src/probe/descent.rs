@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::softmax::Problem;
 use super::standardize::Standardization;
 use super::{LabeledEmbeddings, check_pair};
-use crate::embeddings::EmbeddingError;
+use crate::embeddings::{EmbeddingError, Embeddings};
 
 const ROWS_PER_JOB: usize = 128;
 
@@ -78,20 +78,22 @@ impl GradientDescentProbe {
         check_pair(train, test, classes)?;
         self.check()?;
         let standardization = Standardization::of(train.embeddings);
-        let problem = Problem {
-            features: train.embeddings,
-            labels: train.labels,
-            classes,
-            standardization: &standardization,
-        };
-        let parameters = self.descend(&problem);
+        let width = train.embeddings.dimension();
         let train_rows: Vec<usize> = (0..train.embeddings.rows()).collect();
         let test_rows: Vec<usize> = (0..test.embeddings.rows()).collect();
-        let test_problem = Problem {
-            features: test.embeddings,
-            labels: test.labels,
-            ..problem
+        let train_values = standardization.copy(train.embeddings, &train_rows);
+        let test_values = standardization.copy(test.embeddings, &test_rows);
+        let problem = Problem {
+            features: Embeddings::try_new(&train_values, width)?,
+            labels: train.labels,
+            classes,
         };
+        let test_problem = Problem {
+            features: Embeddings::try_new(&test_values, width)?,
+            labels: test.labels,
+            classes,
+        };
+        let parameters = self.descend(&problem);
         Ok(GradientDescentReport {
             test_accuracy: test_problem.accuracy(&test_rows, &parameters),
             train_accuracy: problem.accuracy(&train_rows, &parameters),

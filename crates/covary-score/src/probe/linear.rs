@@ -14,10 +14,14 @@ use super::precondition::{Preconditioner, second_moments};
 use super::softmax::Problem;
 use super::standardize::Standardization;
 use super::{LabeledEmbeddings, check_pair};
-use crate::embeddings::EmbeddingError;
+use crate::embeddings::{EmbeddingError, Embeddings};
 
 /// What rounding of rows to f32 leaves of a difference of objectives, in units of 1 + objective.
 const VALUE_ROUNDING: f64 = 1e-7;
+
+/// Share of the tolerance that the refit goes to: where λ is small and classes lie apart, the tolerance itself leaves the objective two
+/// millionths of its value above the minimum.
+const REFIT: f64 = 0.2;
 
 /// Jobs that a pass over the rows is cut into, whatever the number of threads.
 const JOBS: usize = 64;
@@ -28,7 +32,7 @@ pub struct LinearProbe {
     /// Values of λ, each > 0. Default 1e-1, 1e-2, ... 1e-6; warm starts run in the order given.
     pub l2_grid: Vec<f64>,
     /// Largest absolute gradient entry that counts as converged, > 0. Default 1e-5: with scikit-learn's 1e-4 a warm start
-    /// can pass for the optimum of the next λ.
+    /// can pass for the optimum of the next λ. The refit goes to a fifth of it.
     pub gradient_tolerance: f64,
     /// Iterations allowed for each fit, ≥ 1. Default 500.
     pub max_iterations: usize,
@@ -96,24 +100,27 @@ impl LinearProbe {
         let start = Instant::now();
         check_pair(train, test, classes)?;
         self.check()?;
-        let n = train.embeddings.rows();
-        let fit_rows = complement(validation, n)?;
-        let all_rows: Vec<usize> = (0..n).collect();
         let standardization = Standardization::of(train.embeddings);
+        let (order, fitted) = fit_then_validation(validation, train.embeddings.rows())?;
+        let values = standardization.copy(train.embeddings, &order);
+        let labels: Vec<u32> = order.iter().map(|row| train.labels[*row]).collect();
         let problem = Problem {
-            features: train.embeddings,
-            labels: train.labels,
+            features: Embeddings::try_new(&values, train.embeddings.dimension())?,
+            labels: &labels,
             classes,
-            standardization: &standardization,
         };
-        let moments = second_moments(train.embeddings, &standardization);
+        let all_rows: Vec<usize> = (0..order.len()).collect();
+        let (fit_rows, validation_rows) = all_rows.split_at(fitted);
+        let moments = second_moments(problem.features);
         let mut kept: Option<Preconditioner> = None;
         let mut fit = |rows: &[usize], l2: f64, from: Vec<f64>| {
             let preconditioner = match kept.take() {
                 Some(earlier) if earlier.serves(l2) => earlier,
                 _ => Preconditioner::try_new(&moments, l2, classes)?,
             };
-            let minimum = self.fit(&problem, rows, l2, from, &preconditioner);
+            let tolerance =
+                if rows.len() == fitted { 1.0 } else { REFIT } * self.gradient_tolerance;
+            let minimum = self.fit(&problem, rows, (l2, tolerance), from, &preconditioner);
             kept = Some(preconditioner);
             Ok(minimum)
         };
@@ -123,13 +130,13 @@ impl LinearProbe {
         let mut best: Option<(ValidationScore, Vec<f64>)> = None;
         let (mut iterations, mut converged) = (0, true);
         for &l2 in &self.l2_grid {
-            let minimum = fit(&fit_rows, l2, point)?;
+            let minimum = fit(fit_rows, l2, point)?;
             point = minimum.point;
             iterations += minimum.iterations;
             converged &= minimum.converged;
             let score = ValidationScore {
                 l2,
-                accuracy: problem.accuracy(validation, &point),
+                accuracy: problem.accuracy(validation_rows, &point),
             };
             scores.push(score);
             if best
@@ -148,10 +155,11 @@ impl LinearProbe {
         };
         let refit = fit(&all_rows, chosen.l2, point)?;
         let test_rows: Vec<usize> = (0..test.embeddings.rows()).collect();
+        let test_values = standardization.copy(test.embeddings, &test_rows);
         let test_problem = Problem {
-            features: test.embeddings,
+            features: Embeddings::try_new(&test_values, test.embeddings.dimension())?,
             labels: test.labels,
-            ..problem
+            classes,
         };
         Ok(LinearReport {
             test_accuracy: test_problem.accuracy(&test_rows, &refit.point),
@@ -188,12 +196,12 @@ impl LinearProbe {
         &self,
         problem: &Problem<'_>,
         rows: &[usize],
-        l2: f64,
+        (l2, gradient_tolerance): (f64, f64),
         from: Vec<f64>,
         preconditioner: &Preconditioner,
     ) -> Minimum {
         let stopping = Stopping {
-            gradient_tolerance: self.gradient_tolerance,
+            gradient_tolerance,
             max_iterations: self.max_iterations,
             rounding: VALUE_ROUNDING,
         };
@@ -213,8 +221,11 @@ impl ValidationScore {
     }
 }
 
-/// The training rows that are not in `validation`, ascending.
-fn complement(validation: &[usize], rows: usize) -> Result<Vec<usize>, EmbeddingError> {
+/// All training rows, those in `validation` last, and how many the others are.
+fn fit_then_validation(
+    validation: &[usize],
+    rows: usize,
+) -> Result<(Vec<usize>, usize), EmbeddingError> {
     let mut held_out = vec![false; rows];
     for &index in validation {
         if index >= rows || held_out[index] {
@@ -222,15 +233,17 @@ fn complement(validation: &[usize], rows: usize) -> Result<Vec<usize>, Embedding
         }
         held_out[index] = true;
     }
-    let rest: Vec<usize> = (0..rows).filter(|&row| !held_out[row]).collect();
+    let mut order: Vec<usize> = (0..rows).filter(|&row| !held_out[row]).collect();
+    let fitted = order.len();
     if validation.is_empty() {
         return Err(EmbeddingError::TooFewRows { rows: 0, needed: 1 });
     }
-    if rest.len() < 2 {
+    if fitted < 2 {
         return Err(EmbeddingError::TooFewRows {
-            rows: rest.len(),
+            rows: fitted,
             needed: 2,
         });
     }
-    Ok(rest)
+    order.extend_from_slice(validation);
+    Ok((order, fitted))
 }

@@ -6,6 +6,8 @@ mod linear;
 mod neighbors;
 mod number;
 mod precondition;
+mod rounded;
+mod similar;
 mod softmax;
 mod standardize;
 

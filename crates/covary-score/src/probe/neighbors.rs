@@ -4,19 +4,21 @@
 //! (Wu et al. 2018, "Unsupervised feature learning via non-parametric instance discrimination"). Of equally
 //! similar rows the one with the lower index comes first, of equal votes the lower class wins.
 
-use std::cmp::Ordering;
 use std::time::Instant;
 
-use faer::{MatMut, MatRef};
+use covary_kernels::Isa;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::rounded;
+use super::similar::{self, Neighbor};
 use super::{LabeledEmbeddings, check_pair};
-use crate::embeddings::{EmbeddingError, Embeddings, product};
+use crate::embeddings::{EmbeddingError, Embeddings};
 
-/// Test rows handled by one job, and training rows normalised and compared at a time.
+/// Test rows handled by one job.
 const QUERIES_PER_JOB: usize = 256;
-const CANDIDATES: usize = 1024;
+/// Products of numbers from which on a pass in bf16 pays.
+const WORTH_ROUNDING: usize = 1 << 32;
 
 /// Settings of the nearest-neighbour classifier.
 #[derive(Clone, Debug)]
@@ -54,21 +56,6 @@ pub struct NeighborScore {
     pub test_accuracy: f64,
 }
 
-#[derive(Clone, Copy)]
-struct Neighbor {
-    similarity: f32,
-    row: usize,
-}
-
-impl Neighbor {
-    fn nearest_first(&self, other: &Self) -> Ordering {
-        other
-            .similarity
-            .total_cmp(&self.similarity)
-            .then(self.row.cmp(&other.row))
-    }
-}
-
 /// Rows of `bank` most similar to each of the rows at `queries`, nearest first, `count` each.
 pub fn nearest_rows(
     bank: Embeddings<'_>,
@@ -76,13 +63,12 @@ pub fn nearest_rows(
     queries: &[usize],
     count: usize,
 ) -> Vec<Vec<usize>> {
-    let nearest = nearest(bank, rows, queries, count);
-    nearest
+    nearest(bank, rows, queries, count)
         .into_iter()
         .map(|neighbours| {
             neighbours
                 .into_iter()
-                .map(|neighbour| neighbour.row)
+                .map(|neighbour| neighbour.row as usize)
                 .collect()
         })
         .collect()
@@ -108,11 +94,12 @@ impl NearestNeighbors {
         check_pair(train, test, classes)?;
         let most = self.check(train.embeddings.rows())?;
         let queries: Vec<usize> = (0..test.embeddings.rows()).collect();
+        let nearest = nearest(train.embeddings, test.embeddings, &queries, most);
         let hits: Vec<Vec<usize>> = queries
             .par_chunks(QUERIES_PER_JOB)
-            .map(|rows| {
-                let nearest = nearest(train.embeddings, test.embeddings, rows, most);
-                self.count_hits(&nearest, rows, train.labels, test.labels, classes)
+            .zip(nearest.par_chunks(QUERIES_PER_JOB))
+            .map(|(rows, nearest)| {
+                self.count_hits(nearest, rows, train.labels, test.labels, classes)
             })
             .collect();
         let scores = self.counts.iter().enumerate().map(|(index, &k)| {
@@ -166,7 +153,8 @@ impl NearestNeighbors {
                 for neighbor in &neighbors[..k] {
                     // Relative to the nearest, so that small temperatures do not overflow.
                     let margin = f64::from(neighbor.similarity - neighbors[0].similarity);
-                    votes[train_labels[neighbor.row] as usize] += (margin / self.temperature).exp();
+                    votes[train_labels[neighbor.row as usize] as usize] +=
+                        (margin / self.temperature).exp();
                 }
                 let winner = (1..classes).fold(0, |best, class| {
                     if votes[class] > votes[best] {
@@ -183,90 +171,40 @@ impl NearestNeighbors {
     }
 }
 
-/// The `most` nearest training rows of each of `rows`, nearest first.
+/// The `most` nearest training rows of each of `rows`, nearest first. A processor that multiplies bf16 leaves few rows to compare in f32.
 fn nearest(
     train: Embeddings<'_>,
     test: Embeddings<'_>,
     rows: &[usize],
     most: usize,
 ) -> Vec<Vec<Neighbor>> {
-    let d = train.dimension();
-    let mut queries = vec![0.0; rows.len() * d];
-    for (&row, out) in rows.iter().zip(queries.chunks_exact_mut(d)) {
-        normalize_into(test.row(row), out);
+    let work = rows.len() * train.values().len();
+    let rounds = Isa::active().is_ok_and(|isa| isa == Isa::Avx512Bf16);
+    if !rounds || work < WORTH_ROUNDING {
+        return exactly(train, test, rows, most);
     }
-    let mut candidates = vec![0.0; CANDIDATES.min(train.rows()) * d];
-    let mut similarities = vec![0.0; rows.len() * CANDIDATES.min(train.rows())];
-    let mut shortlists: Vec<Shortlist> = rows.iter().map(|_| Shortlist::new(most)).collect();
-    for first in (0..train.rows()).step_by(CANDIDATES) {
-        let count = CANDIDATES.min(train.rows() - first);
-        for (offset, out) in candidates.chunks_exact_mut(d).take(count).enumerate() {
-            normalize_into(train.row(first + offset), out);
-        }
-        let similarities = &mut similarities[..rows.len() * count];
-        product(
-            MatMut::from_column_major_slice_mut(similarities, count, rows.len()),
-            MatRef::from_row_major_slice(&candidates[..count * d], count, d),
-            MatRef::from_column_major_slice(&queries, d, rows.len()),
-        );
-        for (shortlist, similarities) in shortlists.iter_mut().zip(similarities.chunks(count)) {
-            shortlist.offer(first, similarities);
-        }
-    }
-    shortlists.into_iter().map(Shortlist::finish).collect()
+    let found = rounded::nearest(train, test, rows, most);
+    let in_doubt: Vec<usize> = rows
+        .iter()
+        .zip(&found)
+        .filter_map(|(row, found)| found.is_none().then_some(*row))
+        .collect();
+    let mut exact = exactly(train, test, &in_doubt, most).into_iter();
+    found
+        .into_iter()
+        .map(|found| {
+            found.unwrap_or_else(|| exact.next().expect("each row in doubt was compared anew"))
+        })
+        .collect()
 }
 
-/// `out = x / max(‖x‖, 1e-12)`, PyTorch's `normalize`.
-fn normalize_into(x: &[f32], out: &mut [f32]) {
-    let squares: f64 = x.iter().map(|&x| f64::from(x).powi(2)).sum();
-    let reciprocal = 1.0 / squares.sqrt().max(1e-12);
-    out.iter_mut()
-        .zip(x)
-        .for_each(|(out, &x)| *out = (f64::from(x) * reciprocal) as f32);
-}
-
-/// The nearest rows so far, with room for as many again before the farther half is dropped.
-struct Shortlist {
+fn exactly(
+    train: Embeddings<'_>,
+    test: Embeddings<'_>,
+    rows: &[usize],
     most: usize,
-    kept: Vec<Neighbor>,
-    /// Rows no more similar than this cannot enter: `most` rows that came before are at least as near.
-    threshold: f32,
-}
-
-impl Shortlist {
-    fn new(most: usize) -> Self {
-        Self {
-            most,
-            kept: Vec::with_capacity(2 * most),
-            threshold: f32::NEG_INFINITY,
-        }
-    }
-
-    /// Offers rows `first`, `first + 1`, ... with their similarities.
-    fn offer(&mut self, first: usize, similarities: &[f32]) {
-        for (offset, &similarity) in similarities.iter().enumerate() {
-            if similarity > self.threshold {
-                self.kept.push(Neighbor {
-                    similarity,
-                    row: first + offset,
-                });
-                if self.kept.len() == 2 * self.most {
-                    self.drop_farther();
-                }
-            }
-        }
-    }
-
-    fn drop_farther(&mut self) {
-        self.kept
-            .select_nth_unstable_by(self.most - 1, Neighbor::nearest_first);
-        self.kept.truncate(self.most);
-        self.threshold = self.kept[self.most - 1].similarity;
-    }
-
-    fn finish(mut self) -> Vec<Neighbor> {
-        self.kept.sort_unstable_by(Neighbor::nearest_first);
-        self.kept.truncate(self.most);
-        self.kept
-    }
+) -> Vec<Vec<Neighbor>> {
+    rows.par_chunks(QUERIES_PER_JOB)
+        .flat_map_iter(|rows| similar::nearest(train, test, rows, most))
+        .collect()
 }

@@ -11,11 +11,19 @@ pub(crate) trait Number: ComplexField + Copy + From<f32> + Into<f64> + PartialOr
     fn nearest(value: f64) -> Self;
     /// Replaces each number, none above 0, by its exponential.
     fn exponentials(values: &mut [Self]);
+    /// These values themselves, or converted in `buffer`.
+    fn view<'a>(values: &'a [f32], buffer: &'a mut Vec<Self>) -> &'a [Self];
 }
 
 impl Number for f64 {
     fn nearest(value: f64) -> Self {
         value
+    }
+
+    fn view<'a>(values: &'a [f32], buffer: &'a mut Vec<Self>) -> &'a [Self] {
+        buffer.clear();
+        buffer.extend(values.iter().map(|x| Self::from(*x)));
+        buffer
     }
 
     fn exponentials(values: &mut [Self]) {
@@ -28,6 +36,10 @@ impl Number for f64 {
 impl Number for f32 {
     fn nearest(value: f64) -> Self {
         value as Self
+    }
+
+    fn view<'a>(values: &'a [f32], _buffer: &'a mut Vec<Self>) -> &'a [Self] {
+        values
     }
 
     fn exponentials(values: &mut [Self]) {

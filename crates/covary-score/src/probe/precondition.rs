@@ -10,14 +10,13 @@ use faer::linalg::cholesky::llt;
 use faer::{Mat, MatMut, MatRef, Par, Spec};
 use rayon::prelude::*;
 
-use super::standardize::Standardization;
 use crate::embeddings::{EmbeddingError, Embeddings, product};
 
 /// δ, in units of a standardised feature's variance.
 const FLOOR: f64 = 1e-4;
 /// Width of the column panels computed side by side.
 const PANEL: usize = 64;
-/// Values of the rows standardised at a time: 32 MiB of f32.
+/// Values of the rows taken at a time: 32 MiB of f32.
 const BLOCK_VALUES: usize = 1 << 23;
 
 /// Rows that second moments are taken of at least, where there are as many: their rounding and sampling change the path of the
@@ -27,10 +26,7 @@ fn sampled_rows(d: usize) -> usize {
 }
 
 /// Lower triangle of `Xᵀ X / n` of the standardised features, `[d, d]`, of evenly spaced rows.
-pub(crate) fn second_moments(
-    features: Embeddings<'_>,
-    standardization: &Standardization,
-) -> Mat<f64> {
+pub(crate) fn second_moments(features: Embeddings<'_>) -> Mat<f64> {
     let (n, d) = (features.rows(), features.dimension());
     let rows: Vec<usize> = (0..n).step_by((n / sampled_rows(d)).max(1)).collect();
     let n = rows.len();
@@ -42,9 +38,9 @@ pub(crate) fn second_moments(
     let mut block = vec![0.0f32; block_rows.min(n) * d];
     for rows in rows.chunks(block_rows) {
         let block = &mut block[..rows.len() * d];
-        rows.par_chunks(64)
-            .zip(block.par_chunks_mut(64 * d))
-            .for_each(|(rows, out)| standardization.fill(features, rows, out));
+        for (row, out) in rows.iter().zip(block.chunks_exact_mut(d)) {
+            out.copy_from_slice(features.row(*row));
+        }
         let inputs = MatRef::from_column_major_slice(&*block, d, rows.len());
         panels
             .par_iter_mut()

@@ -1,7 +1,7 @@
 //! Objective of multinomial logistic regression over some rows of a data set.
 //!
 //! `f(W, b) = 1/n Σ_i −log softmax(W x_i + b)[y_i] + λ/2 ‖W‖²`; the bias is not penalised.
-//! Rows are standardised, multiplied and exponentiated in T; sums over rows are in f64 but for runs of at most 512 rows. In f32 the rounding
+//! Rows are multiplied and exponentiated in T; sums over rows are in f64 but for runs of at most 512 rows. In f32 the rounding
 //! of a row's loss is of the order of 1e-7 and averages out over rows; the battery holds the minimum to that of f64. Sums run over
 //! chunks that fit in cache, in an order that does not depend on the number of threads.
 
@@ -9,21 +9,19 @@ use faer::{MatMut, MatRef};
 use rayon::prelude::*;
 
 use super::number::Number;
-use super::standardize::Standardization;
 use crate::embeddings::{Embeddings, add_product, product};
 
-/// Bytes of one chunk of standardised rows: half the second-level cache of the machines this runs on.
+/// Bytes of one chunk of rows: half the second-level cache of the machines this runs on.
 const CHUNK_BYTES: usize = 1 << 19;
 /// Rows whose gradient is summed in T.
 const RUN: usize = 512;
 
-/// Labelled rows seen through a standardisation.
+/// Labelled rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Problem<'a> {
     pub features: Embeddings<'a>,
     pub labels: &'a [u32],
     pub classes: usize,
-    pub standardization: &'a Standardization,
 }
 
 struct Partial {
@@ -85,6 +83,18 @@ impl Problem<'_> {
         correct as f64 / rows.len() as f64
     }
 
+    /// Features of `rows`: where they lie, if one behind the other, or gathered in `buffer`.
+    fn rows<'b>(&'b self, rows: &[usize], buffer: &'b mut Vec<f32>) -> &'b [f32] {
+        let d = self.features.dimension();
+        if rows.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
+            return &self.features.values()[rows[0] * d..][..rows.len() * d];
+        }
+        buffer.clear();
+        rows.iter()
+            .for_each(|row| buffer.extend_from_slice(self.features.row(*row)));
+        buffer
+    }
+
     /// Sums over `rows`: loss, hits and, if asked for, the gradient.
     fn job<T: Number>(&self, rows: &[usize], parameters: &[T], with_gradient: bool) -> Partial {
         let (d, k) = (self.features.dimension(), self.classes);
@@ -100,14 +110,13 @@ impl Problem<'_> {
             bias: vec![0.0; k],
         };
         let mut run = vec![T::zero_impl(); weight_sums];
-        let mut inputs = vec![T::zero_impl(); chunk_rows * d];
+        let (mut gathered, mut converted) = (Vec::new(), Vec::new());
         let mut logits = vec![T::zero_impl(); chunk_rows * k];
         for rows in rows.chunks(RUN) {
             run.fill(T::zero_impl());
             for rows in rows.chunks(chunk_rows) {
                 let (n, logits) = (rows.len(), &mut logits[..rows.len() * k]);
-                let inputs = &mut inputs[..n * d];
-                self.standardization.fill(self.features, rows, inputs);
+                let inputs = T::view(self.rows(rows, &mut gathered), &mut converted);
                 product(
                     MatMut::from_column_major_slice_mut(logits, k, n),
                     MatRef::from_row_major_slice(weights, k, d),
@@ -188,7 +197,6 @@ mod tests {
             features: Embeddings::try_new(&values, 3).unwrap(),
             labels: &labels,
             classes: 4,
-            standardization: &Standardization::identity(3),
         };
         let rows: Vec<usize> = (0..40).collect();
         let at: Vec<f64> = (0..16)
@@ -219,7 +227,6 @@ mod tests {
             features: Embeddings::try_new(&values, 2).unwrap(),
             labels: &[0, 2],
             classes: 3,
-            standardization: &Standardization::identity(2),
         };
         let loss = problem.evaluate::<f64>(&[0, 1], 1, 0.0, &[0.0; 9], &mut [0.0; 9]);
         assert!((loss - 3f64.ln()).abs() < 1e-15);

@@ -1,5 +1,5 @@
-//! Standardised features: `(x − mean) / (std + 1e-6)` by the training rows' statistics, written row by row into the
-//! caller's scratch instead of a second copy of the data set.
+//! Standardised features: `(x − mean) / (std + 1e-6)` by the training rows' statistics, as a copy in the order in which passes over the
+//! rows read them.
 //!
 //! The standard deviation has divisor n − 1 (PyTorch's `std`); scikit-learn's has n, a relative difference of 1/2n.
 
@@ -35,29 +35,23 @@ impl Standardization {
         }
     }
 
-    /// Leaves features as they are.
-    #[cfg(test)]
-    pub(crate) fn identity(dimension: usize) -> Self {
-        Self {
-            mean: vec![0.0; dimension],
-            reciprocal: vec![1.0; dimension],
-        }
+    /// Standardised rows `[rows.len(), d]` in the order of `rows`.
+    pub(crate) fn copy(&self, features: Embeddings<'_>, rows: &[usize]) -> Vec<f32> {
+        let d = features.dimension();
+        let mut out = vec![0.0; rows.len() * d];
+        out.par_chunks_mut(ROWS_PER_JOB * d)
+            .zip(rows.par_chunks(ROWS_PER_JOB))
+            .for_each(|(out, rows)| self.fill(features, rows, out));
+        out
     }
 
-    /// Writes standardised rows `[rows.len(), d]` into `out`.
-    pub(crate) fn fill<T: From<f32>>(
-        &self,
-        features: Embeddings<'_>,
-        rows: &[usize],
-        out: &mut [T],
-    ) {
-        let dimension = features.dimension();
-        for (&row, out) in rows.iter().zip(out.chunks_exact_mut(dimension)) {
+    fn fill(&self, features: Embeddings<'_>, rows: &[usize], out: &mut [f32]) {
+        for (&row, out) in rows.iter().zip(out.chunks_exact_mut(features.dimension())) {
             let statistics = self.mean.iter().zip(&self.reciprocal);
             for ((out, x), (mean, reciprocal)) in
                 out.iter_mut().zip(features.row(row)).zip(statistics)
             {
-                *out = T::from((x - mean) * reciprocal);
+                *out = (x - mean) * reciprocal;
             }
         }
     }
@@ -99,9 +93,8 @@ mod tests {
             .collect();
         let features = Embeddings::try_new(&values, 2).unwrap();
         let rows: Vec<usize> = (0..3000).collect();
-        let mut out = vec![f64::NAN; 6000];
-        Standardization::of(features).fill(features, &rows, &mut out);
-        let first: Vec<f64> = out.iter().step_by(2).copied().collect();
+        let out = Standardization::of(features).copy(features, &rows);
+        let first: Vec<f64> = out.iter().step_by(2).map(|x| f64::from(*x)).collect();
         let mean = first.iter().sum::<f64>() / 3000.0;
         let variance = first.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 2999.0;
         assert!(

@@ -91,8 +91,9 @@ pub fn spaces(h: &[f32], h_width: usize, z: &[f32], z_width: usize) -> Result<Sp
         let sample = Sample::new(Embeddings::try_new(values, width)?);
         Ok((measure(&sample)?, Verdict::of(&sample)?))
     };
-    let (representation, representation_verdict) = of(h, h_width)?;
-    let (embedding, embedding_verdict) = of(z, z_width)?;
+    let (of_h, of_z) = rayon::join(|| of(h, h_width), || of(z, z_width));
+    let (representation, representation_verdict) = of_h?;
+    let (embedding, embedding_verdict) = of_z?;
     Ok(Spaces {
         representation,
         embedding,

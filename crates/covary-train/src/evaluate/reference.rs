@@ -14,8 +14,8 @@ use covary_score::{Measurement, Sample, measure};
 
 /// Raw pixels are scored at this side at most: the probe's work grows with the fourth power of the side and tells no more.
 const LARGEST_SIDE: usize = 32;
-/// Numbers that the raw pixels of all images may have together: 1 GiB.
-const PIXEL_NUMBERS: usize = 1 << 28;
+/// Numbers that the raw pixels of all images may have together: 0.75 GiB, and the probe makes a standardised copy.
+const PIXEL_NUMBERS: usize = 3 << 26;
 
 /// Scores of the initial weights with BatchNorm statistics re-estimated on clean training images, and the collapse metrics of `sample`
 /// images at initialisation.

@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::embedding_gradient::embedding_gradient;
 use super::{Telemetry, TrainState};
 use crate::TrainError;
+use covary_loss::Evaluation;
 use covary_loss::method::TargetOrder;
-use covary_loss::{BranchOutputs, Evaluation, OutputGradients};
 
 use super::forward::Forward;
 
