@@ -228,39 +228,6 @@ impl AugmentConfig {
         }
         Ok(())
     }
-
-    /// Views of an image that one step takes: those of the pair, then those of each further group.
-    pub fn view_count(&self) -> usize {
-        2 + self.views.iter().map(|group| group.count).sum::<usize>()
-    }
-
-    /// The groups as they are where `progress`, a share of all steps, was taken; the pair comes first.
-    pub fn groups(&self, progress: f64) -> Vec<Group> {
-        let side = |side: &Option<Side>| side.as_ref().map_or(self.size, |side| side.at(progress));
-        let pair = Group {
-            size: side(&self.pair_size),
-            views: vec![self.view_a.clone(), self.view_b.clone()],
-        };
-        let others = self.views.iter().map(|group| Group {
-            size: side(&group.size),
-            views: vec![group.steps(); group.count],
-        });
-        [pair].into_iter().chain(others).collect()
-    }
-
-    /// Every side that some group comes to, with the key that asks for it.
-    pub fn sides(&self) -> Vec<(String, usize)> {
-        let of = |key: String, side: &Option<Side>| {
-            let sides = side.as_ref().map_or_else(Vec::new, Side::all);
-            sides.into_iter().map(move |side| (key.clone(), side))
-        };
-        let mut found = vec![("size".to_owned(), self.size)];
-        found.extend(of("pair_size".into(), &self.pair_size));
-        for (index, group) in self.views.iter().enumerate() {
-            found.extend(of(format!("views[{index}].size"), &group.size));
-        }
-        found
-    }
 }
 
 /// Views of a group, at most.
