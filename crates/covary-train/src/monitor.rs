@@ -63,11 +63,11 @@ impl Monitor {
             |labels| without_neighbours(&labels_at(labels, &fit), score.len(), NEIGHBOURS),
         );
         Self {
+            dataset,
+            augment,
             fit,
             score,
             without_knn,
-            dataset,
-            augment,
         }
     }
 

@@ -16,8 +16,11 @@ use crate::trainer::TrainState;
 use covary_score::Measurement;
 use covary_score::{Embeddings, Sample};
 
+/// A number of a line.
+type Number = fn(&Line) -> f64;
+
 /// Names of the numbers of a line.
-const LINE: [(&str, fn(&Line) -> f64); 4] = [
+const LINE: [(&str, Number); 4] = [
     ("linear_top1", |line| line.linear_top1),
     ("knn_top1", |line| line.knn_top1),
     ("knn200_top1", |line| line.knn200_top1),

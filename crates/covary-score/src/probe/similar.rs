@@ -17,6 +17,10 @@ pub(super) struct Neighbor {
 }
 
 impl Neighbor {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "sorting compares references"
+    )]
     pub(super) fn nearest_first(&self, other: &Self) -> Ordering {
         other
             .similarity

@@ -156,14 +156,14 @@ fn softmax_residuals<T: Number>(
     for (logits, label) in logits.chunks_exact_mut(k).zip(labels.clone()) {
         let mut winner = 0;
         for class in 0..k {
-            logits[class] = logits[class] + bias[class];
+            logits[class] += bias[class];
             if logits[class] > logits[winner] {
                 winner = class;
             }
         }
         let largest = logits[winner];
         for logit in &mut *logits {
-            *logit = *logit - largest;
+            *logit -= largest;
         }
         sums.correct += usize::from(winner == label);
         sums.loss -= logits[label].into();
@@ -174,9 +174,9 @@ fn softmax_residuals<T: Number>(
         sums.loss += partition.ln();
         let reciprocal = T::nearest(1.0 / partition);
         for (class, (logit, sum)) in logits.iter_mut().zip(&mut sums.bias).enumerate() {
-            *logit = *logit * reciprocal;
+            *logit *= reciprocal;
             if class == label {
-                *logit = *logit - T::one_impl();
+                *logit -= T::one_impl();
             }
             *sum += (*logit).into();
         }

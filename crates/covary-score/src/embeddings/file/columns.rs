@@ -60,7 +60,10 @@ pub(super) fn read(bytes: Bytes, name: Option<&str>) -> Result<Matrix, String> {
 }
 
 fn check_size(metadata: &ParquetMetaData) -> Result<(), String> {
-    let columns = metadata.row_groups().iter().flat_map(|g| g.columns());
+    let columns = metadata
+        .row_groups()
+        .iter()
+        .flat_map(parquet::file::metadata::RowGroupMetaData::columns);
     let numbers = columns.fold(0_i64, |sum, column| {
         sum.saturating_add(column.num_values().max(0))
     });

@@ -1,5 +1,5 @@
-//! NumPy's npy format, versions 1 to 3: magic, version, length of the header, a Python dictionary with the type, the order and the shape,
-//! then the numbers (NumPy enhancement proposal 1).
+//! The npy format of `numpy`, versions 1 to 3: magic, version, length of the header, a Python dictionary with the type, the order and the shape,
+//! then the numbers (`numpy` enhancement proposal 1).
 //!
 //! Numbers are floats of 2, 4 or 8 bytes or integers, of either byte order, in C or Fortran order. Nothing is allocated for what a header
 //! claims before the file is known to hold it.
