@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::dataset::Megabytes;
+use crate::megabytes::Megabytes;
 
 /// Errors of reading, downloading and augmenting images.
 #[derive(Debug, thiserror::Error)]

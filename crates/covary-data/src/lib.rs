@@ -8,6 +8,8 @@ mod dataset;
 mod download;
 mod error;
 mod loader;
+mod locate;
+mod megabytes;
 mod preview;
 pub mod rng;
 mod sheet;
@@ -17,7 +19,7 @@ pub use augment::{
     HorizontalFlip, Normalise, RandomResizedCrop, Side, Solarise, ViewConfig, ViewGroup,
 };
 pub use dataset::{
-    Dataset, FORMATS, Format, Image, ImageSize, Megabytes, PassedOver, PassedOverKind, ReadOptions,
+    Dataset, FORMATS, Format, Image, ImageSize, PassedOver, PassedOverKind, ReadOptions,
     SkippedImage, Split, Splits, open,
 };
 pub use download::{Archive, DOWNLOADS, FetchOptions, Progress, fetch};
@@ -25,5 +27,7 @@ pub use error::DataError;
 pub use loader::{
     EvaluationImages, HoldOut, Loader, LoaderConfig, ViewBatch, hold_out, random_sample,
 };
+pub use megabytes::Megabytes;
+pub use locate::locate;
 pub use preview::{PreviewOptions, preview};
 pub use sheet::Sheet;

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::decode::picture;
+use super::decode::format;
 use crate::DataError;
 
 /// First bytes of a Git LFS pointer.
@@ -127,7 +127,7 @@ fn by_bytes(head: &[u8]) -> Option<Found> {
     if matches!(head, [0x80, 2..=5, ..]) {
         return Some(("a Python pickle", CIFAR));
     }
-    if picture::is_image(head) {
+    if format::is_image(head) {
         return Some(("a single image", "give the folder that it lies in"));
     }
     None

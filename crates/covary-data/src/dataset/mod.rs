@@ -15,7 +15,6 @@ mod role;
 mod splits;
 mod synthetic;
 
-pub use decode::memory::Megabytes;
 pub use passed_over::{PassedOver, PassedOverKind};
 pub use splits::Splits;
 

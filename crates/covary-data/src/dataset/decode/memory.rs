@@ -5,6 +5,7 @@
 
 use crate::DataError;
 use crate::dataset::Dataset;
+use crate::megabytes::Megabytes;
 
 /// Makes room for the pixels of `expected` images like those that are there.
 ///
@@ -33,19 +34,6 @@ pub(super) fn reserve(dataset: &mut Dataset, expected: usize) -> Result<(), Data
         }
     }
     Ok(())
-}
-
-/// A number of bytes that messages give in megabytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Megabytes(
-    /// Bytes.
-    pub u64,
-);
-
-impl std::fmt::Display for Megabytes {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} MB", self.0.div_ceil(1_000_000))
-    }
 }
 
 /// Free memory in bytes, where the system tells.

@@ -3,9 +3,11 @@
 //! A thread holds one image in full size at a time, and very large images wait for one another. What stays is shrunk. After the first
 //! images it is known how much memory all of them will take.
 
+mod bounds;
+pub(super) mod format;
 mod jpeg;
-pub(super) mod memory;
-pub(super) mod picture;
+mod memory;
+mod picture;
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -15,7 +17,7 @@ use rayon::prelude::*;
 
 use super::{Dataset, Image, ReadOptions, SkippedImage};
 use crate::DataError;
-use picture::Bounds;
+use bounds::Bounds;
 
 /// Images that are in memory twice at any time.
 const CHUNK: usize = 256;

@@ -8,7 +8,6 @@
 
 use std::io::Cursor;
 use std::panic::catch_unwind;
-use std::sync::Mutex;
 
 use image::{
     DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, Rgba,
@@ -16,67 +15,13 @@ use image::{
     metadata::Orientation,
 };
 
+use super::bounds::{Bounds, check_pixels};
+use super::format::{FORMATS, unread_image};
 use super::jpeg;
 use crate::dataset::foreign;
 
-/// Formats that are read, by the bytes at their beginning.
-pub(in crate::dataset) const FORMATS: [ImageFormat; 6] = [
-    ImageFormat::Jpeg,
-    ImageFormat::Png,
-    ImageFormat::WebP,
-    ImageFormat::Bmp,
-    ImageFormat::Gif,
-    ImageFormat::Tiff,
-];
-
-/// What may be decoded, and how large it is kept.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds<'a> {
-    /// Most pixels of an image.
-    pub(super) max_pixels: u64,
-    /// Shorter side of images that are larger, 0 to keep all as they are.
-    pub(super) store_size: usize,
-    /// Held while an image of more than [`LARGE`] pixels is decoded.
-    pub(super) large: &'a Mutex<()>,
-}
-
 /// More pixels than a photograph has; one such image is in memory at a time.
 const LARGE: u64 = 1 << 26;
-
-/// An error if an image of that size has more pixels than `max_pixels`.
-pub(super) fn check_pixels(width: u64, height: u64, max_pixels: u64) -> Result<(), String> {
-    if width * height <= max_pixels {
-        return Ok(());
-    }
-    Err(format!(
-        "{width} x {height} pixels are more than data.max_pixels = {max_pixels}"
-    ))
-}
-
-/// Whether the bytes begin as an image that is read.
-pub(in crate::dataset) fn is_image(head: &[u8]) -> bool {
-    image::guess_format(head).is_ok_and(|format| FORMATS.contains(&format))
-}
-
-/// The name of an image format that is known and not read.
-pub(in crate::dataset) fn unread_image(head: &[u8]) -> Option<String> {
-    if let (Some(b"ftyp"), Some(brand)) = (head.get(4..8), head.get(8..12)) {
-        let name = match brand {
-            b"heic" | b"heix" | b"hevc" | b"mif1" | b"msf1" => "HEIC",
-            b"avif" | b"avis" => "AVIF",
-            _ => return None,
-        };
-        return Some(name.to_owned());
-    }
-    if head.starts_with(b"\xFF\x0A") || head.starts_with(b"\0\0\0\x0CJXL ") {
-        return Some("JPEG XL".to_owned());
-    }
-    if head.starts_with(b"\0\0\0\x0CjP  ") {
-        return Some("JPEG 2000".to_owned());
-    }
-    let format = image::guess_format(head).ok()?;
-    (!FORMATS.contains(&format)).then(|| format!("{format:?}"))
-}
 
 /// Decodes an image.
 ///

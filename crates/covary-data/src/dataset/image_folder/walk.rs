@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::DataError;
-use crate::dataset::decode::picture;
+use crate::dataset::decode::format;
 use crate::dataset::{PassedOver, PassedOverKind};
 
 /// Names that say that a file is an image; what its bytes are is seen when it is decoded. Other files are looked into.
@@ -173,8 +173,8 @@ fn look_into(path: &Path) -> Entry {
     let read = fs_err::File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
     Entry::Passed(match read {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => PassedOverKind::NoPermission,
-        Ok(_) if picture::is_image(&head) => return Entry::Image,
-        Ok(_) if picture::unread_image(&head).is_some() => PassedOverKind::UnreadFormat,
+        Ok(_) if format::is_image(&head) => return Entry::Image,
+        Ok(_) if format::unread_image(&head).is_some() => PassedOverKind::UnreadFormat,
         _ => PassedOverKind::NotAnImage,
     })
 }

@@ -9,7 +9,7 @@
 
 mod entropy;
 
-use super::picture::check_pixels;
+use super::bounds::check_pixels;
 use entropy::{BLOCK, Bits, Pass, Table, block};
 
 /// More scans than any encoder writes; each costs a walk over the whole image.
