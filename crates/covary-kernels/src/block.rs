@@ -11,7 +11,7 @@ use crate::conv::backward::backward;
 use crate::conv::{ConvGeometry, Operand};
 use crate::conv_norm::{ConvNorm, take};
 use crate::element::Element;
-use crate::inference::Folded;
+use crate::inference::{Folded, Residual};
 use crate::layer::{Feed, Layer, LayerScratch, LayerTape, Statistics};
 use crate::passes::{self, Relu};
 use crate::relu_gradient::{Below, ReluGradient};
@@ -86,10 +86,10 @@ impl BlockGeometry {
 /// A residual block whose activations are stored as T and whose tiles multiply O.
 #[derive(Debug)]
 pub struct ResidualBlock<T, O> {
-    pub(crate) isa: Isa,
-    pub(crate) first: ConvNorm<T, O>,
-    pub(crate) second: ConvNorm<T, O>,
-    pub(crate) projection: Option<ConvNorm<T, O>>,
+    isa: Isa,
+    first: ConvNorm<T, O>,
+    second: ConvNorm<T, O>,
+    projection: Option<ConvNorm<T, O>>,
 }
 
 impl<T: Element, O: Operand> ResidualBlock<T, O> {
@@ -105,7 +105,7 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         }
     }
 
-    pub(crate) fn units(&self) -> impl Iterator<Item = &ConvNorm<T, O>> {
+    fn units(&self) -> impl Iterator<Item = &ConvNorm<T, O>> {
         [&self.first, &self.second]
             .into_iter()
             .chain(&self.projection)
@@ -291,7 +291,13 @@ impl<T: Element, O: Operand> Layer<T> for ResidualBlock<T, O> {
     }
 
     fn infer(&self, x: &[T], folded: &Folded, out: &mut Vec<T>) {
-        self.infer_stored(x, folded, out);
+        let block = Residual {
+            isa: self.isa,
+            first: &self.first,
+            second: &self.second,
+            projection: self.projection.as_ref(),
+        };
+        block.infer(x, folded, out);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::conv::backward::backward;
 use crate::conv::{ConvGeometry, Operand};
 use crate::conv_norm::ConvNorm;
 use crate::element::Element;
-use crate::inference::Folded;
+use crate::inference::{Folded, Plain};
 use crate::layer::{Feed, Layer, LayerScratch, LayerTape, Statistics};
 use crate::passes;
 use crate::relu_gradient::{Below, ReluGradient};
@@ -18,8 +18,8 @@ use crate::relu_gradient::{Below, ReluGradient};
 /// A convolution with BatchNorm and ReLU, whose activations are stored as T and whose tiles multiply O.
 #[derive(Debug)]
 pub struct ConvBlock<T, O> {
-    pub(crate) isa: Isa,
-    pub(crate) unit: ConvNorm<T, O>,
+    isa: Isa,
+    unit: ConvNorm<T, O>,
     stores_output: bool,
 }
 
@@ -56,6 +56,22 @@ impl<T: Element, O: Operand> ConvBlock<T, O> {
     /// Packs a frozen layer's weight `[c_out, c_in, k, k]`.
     pub fn pack_frozen(&mut self, weight: &[f32]) {
         self.unit.layer.pack(self.isa, weight, false);
+    }
+
+    /// The output for images in eval mode, on this thread.
+    ///
+    /// # Shapes
+    /// - images: `[images, height, width, channels]`, not padded
+    /// - out: `[images, rows, columns, padded channels]`, resized
+    pub fn infer_images(&self, images: &[f32], folded: &Folded, out: &mut Vec<T>) {
+        self.plain().infer_images(images, folded, out);
+    }
+
+    fn plain(&self) -> Plain<'_, T, O> {
+        Plain {
+            isa: self.isa,
+            unit: &self.unit,
+        }
     }
 }
 
@@ -155,6 +171,6 @@ impl<T: Element, O: Operand> Layer<T> for ConvBlock<T, O> {
     }
 
     fn infer(&self, x: &[T], folded: &Folded, out: &mut Vec<T>) {
-        self.infer_stored(x, folded, out);
+        self.plain().infer(x, folded, out);
     }
 }

@@ -7,11 +7,9 @@
 use std::cell::RefCell;
 
 use crate::Isa;
-use crate::block::ResidualBlock;
 use crate::buffer::sized;
 use crate::conv::Operand;
 use crate::conv::pool::max_pool;
-use crate::conv_block::ConvBlock;
 use crate::conv_norm::ConvNorm;
 use crate::element::Element;
 use crate::ends::put_pixels;
@@ -63,13 +61,15 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-impl<T: Element, O: Operand> ConvBlock<T, O> {
-    /// The output for images in eval mode, on this thread.
-    ///
-    /// # Shapes
-    /// - images: `[images, height, width, channels]`, not padded
-    /// - out: `[images, rows, columns, padded channels]`, resized
-    pub fn infer_images(&self, images: &[f32], folded: &Folded, out: &mut Vec<T>) {
+/// A convolution with max-pool, where it has one, BatchNorm and ReLU.
+pub(crate) struct Plain<'a, T, O> {
+    pub(crate) isa: Isa,
+    pub(crate) unit: &'a ConvNorm<T, O>,
+}
+
+impl<T: Element, O: Operand> Plain<'_, T, O> {
+    /// Images as they come, `[images, height, width, channels]`, not padded.
+    pub(crate) fn infer_images(&self, images: &[f32], folded: &Folded, out: &mut Vec<T>) {
         let layer = &self.unit.layer;
         let (input, output, channels) = (layer.in_map(), layer.stored_map(), layer.geometry().c_in);
         let image_len = input.pixels() * channels;
@@ -87,7 +87,8 @@ impl<T: Element, O: Operand> ConvBlock<T, O> {
         });
     }
 
-    pub(crate) fn infer_stored(&self, x: &[T], folded: &Folded, out: &mut Vec<T>) {
+    /// Stored activations.
+    pub(crate) fn infer(&self, x: &[T], folded: &Folded, out: &mut Vec<T>) {
         let layer = &self.unit.layer;
         let (input, output, group) = (layer.in_map(), layer.stored_map(), layer.group());
         out.resize(x.len() / input.len() * output.len(), T::default());
@@ -130,8 +131,17 @@ impl<T: Element, O: Operand> ConvBlock<T, O> {
     }
 }
 
-impl<T: Element, O: Operand> ResidualBlock<T, O> {
-    pub(crate) fn infer_stored(&self, x: &[T], folded: &Folded, out: &mut Vec<T>) {
+/// Two convolutions with BatchNorm, beside a shortcut that is a third or the identity.
+pub(crate) struct Residual<'a, T, O> {
+    pub(crate) isa: Isa,
+    pub(crate) first: &'a ConvNorm<T, O>,
+    pub(crate) second: &'a ConvNorm<T, O>,
+    pub(crate) projection: Option<&'a ConvNorm<T, O>>,
+}
+
+impl<T: Element, O: Operand> Residual<'_, T, O> {
+    /// Stored activations.
+    pub(crate) fn infer(&self, x: &[T], folded: &Folded, out: &mut Vec<T>) {
         let (input, output) = (self.first.layer.in_map(), self.second.layer.out_map());
         let group = self.first.layer.group().min(self.second.layer.group());
         out.resize(x.len() / input.len() * output.len(), T::default());
@@ -161,7 +171,7 @@ impl<T: Element, O: Operand> ResidualBlock<T, O> {
         );
         lay_frames::<f32, O>(isa, hidden, sums, Some(folded.affine(0)), hidden_frames);
         second.products(isa, hidden_frames, sums);
-        if let Some(unit) = &self.projection {
+        if let Some(unit) = self.projection {
             let projected = sized(&mut scratch.projected, out.len());
             unit.layer.products(isa, frames, projected);
             let projection = Some(folded.affine(2));
