@@ -15,6 +15,7 @@ mod mlp;
 mod network;
 mod seal;
 mod store;
+mod walk;
 
 pub use atomic::{sweep, write_atomically};
 pub use encoder::{ENCODERS, Encoder, EncoderConfig, Initialisation, Stem};

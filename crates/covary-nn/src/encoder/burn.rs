@@ -7,7 +7,7 @@ use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use covary_kernels::BlockGeometry;
 
 use super::plan::{COLOURS, ConvPlan, LayerPlan, Plan};
-use crate::graph::Walk;
+use crate::walk::Walk;
 
 /// Images to representations.
 ///

@@ -5,7 +5,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::module::linear;
 
 use super::LayerPlan;
-use crate::graph::Walk;
+use crate::walk::Walk;
 
 /// Rows through all layers.
 ///
