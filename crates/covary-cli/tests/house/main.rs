@@ -17,7 +17,7 @@ fn root() -> PathBuf {
 const ARROWS: &[(&str, &[&str])] = &[
     ("covary-kernels", &[]),
     ("covary-data", &[]),
-    ("covary-score", &[]),
+    ("covary-score", &["covary-kernels"]),
     ("covary-nn", &["covary-kernels"]),
     ("covary-loss", &["covary-data", "covary-nn", "covary-score"]),
     (
