@@ -13,7 +13,7 @@ use covary_kernels::{Isa, optimizer};
 use covary_nn::Network;
 use serde::{Deserialize, Serialize};
 
-use super::config::{FROM_ZERO, OptimError, POSITIVE, SHARE, keeps};
+use super::range::{FROM_ZERO, OptimError, POSITIVE, SHARE, keeps};
 
 /// Averaged weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::average::AverageConfig;
 use super::groups::GroupConfig;
-use super::rule::OptimizerName;
+use super::range::{FROM_ZERO, OptimError, POSITIVE, SHARE, keeps};
 
 /// An optimizer's settings; those of other kinds are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,20 @@ pub struct OptimizerConfig {
     /// Tensors with settings of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupConfig>,
+}
+
+/// Kinds of optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerName {
+    /// AdamW.
+    Adamw,
+    /// SGD with momentum.
+    Sgd,
+    /// LARS.
+    Lars,
+    /// Muon, with AdamW for what is no matrix.
+    Muon,
 }
 
 /// Settings of LARS.
@@ -122,41 +136,6 @@ fn epsilon() -> f64 {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-/// A setting that makes no optimizer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct OptimError {
-    key: String,
-    reason: String,
-}
-
-impl OptimError {
-    pub(super) fn new(key: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            reason: reason.into(),
-        }
-    }
-
-    /// Key of the setting, within `optimizer`.
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-}
-
-pub(super) const POSITIVE: &str = "a number above 0";
-pub(super) const FROM_ZERO: &str = "a number from 0 on";
-pub(super) const SHARE: &str = "from 0 on and below 1";
-
-/// Whether a value keeps one of these rules.
-pub(super) fn keeps(value: f64, rule: &str) -> bool {
-    match rule {
-        SHARE => (0.0..1.0).contains(&value),
-        FROM_ZERO => value >= 0.0 && value.is_finite(),
-        _ => value > 0.0 && value.is_finite(),
-    }
 }
 
 impl OptimizerConfig {

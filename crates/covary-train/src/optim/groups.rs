@@ -1,4 +1,4 @@
-//! Groups of tensors with settings of their own, and the parts of a flat vector that move alike.
+//! Groups of tensors with settings of their own.
 //!
 //! ```toml
 //! [[optimizer.groups]]
@@ -10,14 +10,11 @@
 //! BatchNorm and LayerNorm). Names are `encoder.`, `projector.` or `predictor.` and PyTorch's. Of groups that match the same tensor a
 //! later one goes before an earlier one, key by key. airbench's 64 for biases of BatchNorms is such a factor.
 
-use std::ops::Range;
-
 use covary_loss::nearest;
 use covary_nn::{Layout, LayoutEntry};
 use serde::{Deserialize, Serialize};
 
-use super::config::{OptimError, OptimizerConfig};
-use super::rule::Rule;
+use super::range::OptimError;
 
 /// Settings of some tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,90 +34,12 @@ pub struct GroupConfig {
     pub muon: Option<bool>,
 }
 
-/// What a part moves by.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Settings {
-    /// Factor on the learning rate.
-    pub(super) lr: f64,
-    pub(super) weight_decay: f64,
-    /// A bias or a norm's parameter that is excluded from decay and trust ratio.
-    pub(super) plain: bool,
-    /// Whether Muon may move it.
-    pub(super) muon: bool,
-}
-
-/// A part of the flat vectors that moves by one rule.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Span {
-    pub(super) range: Range<usize>,
-    /// Shape of the tensor, where the part is one alone.
-    pub(super) shape: Vec<usize>,
-    pub(super) settings: Settings,
-    /// Whether it has a second vector of state.
-    pub(super) second: bool,
-}
-
-/// The parts of the flat vectors of the network `name`, in order and without gaps.
-pub(super) fn spans(
-    config: &OptimizerConfig,
-    rule: &dyn Rule,
-    name: &str,
-    layout: &Layout,
-) -> Vec<Span> {
-    let mut spans: Vec<Span> = Vec::new();
-    for entry in layout.entries() {
-        let settings = settings(config, name, layout, entry);
-        let whole = rule.takes_whole(entry, &settings);
-        let second = rule.keeps_second(entry, &settings);
-        match spans.last_mut() {
-            Some(last)
-                if !whole
-                    && last.shape.is_empty()
-                    && last.settings == settings
-                    && last.second == second =>
-            {
-                last.range.end = entry.range().end;
-            }
-            _ => spans.push(Span {
-                range: entry.range(),
-                shape: if whole { entry.shape.clone() } else { vec![] },
-                settings,
-                second,
-            }),
-        }
-    }
-    spans
-}
-
-fn settings(
-    config: &OptimizerConfig,
-    network: &str,
-    layout: &Layout,
-    entry: &LayoutEntry,
-) -> Settings {
-    let plain = config.excludes() && !entry.is_weight();
-    let mut settings = Settings {
-        lr: 1.0,
-        weight_decay: if plain { 0.0 } else { config.weight_decay },
-        plain,
-        muon: true,
-    };
-    for group in &config.groups {
-        if group.takes(network, layout, entry) {
-            settings.lr = group.lr.unwrap_or(settings.lr);
-            settings.weight_decay = group.weight_decay.unwrap_or(settings.weight_decay);
-            settings.muon = group.muon.unwrap_or(settings.muon);
-        }
-    }
-    settings
-}
-
 /// That every group matches a tensor of these networks.
 pub(super) fn check(
-    config: &OptimizerConfig,
+    groups: &[GroupConfig],
     networks: &[(&str, &Layout)],
 ) -> Result<(), OptimError> {
-    for (index, group) in config.groups.iter().enumerate() {
+    for (index, group) in groups.iter().enumerate() {
         let takes = |(network, layout): &(&str, &Layout)| {
             let mut entries = layout.entries().iter();
             entries.any(|entry| group.takes(network, layout, entry))
@@ -188,7 +107,8 @@ impl Class {
 }
 
 impl GroupConfig {
-    fn takes(&self, network: &str, layout: &Layout, entry: &LayoutEntry) -> bool {
+    /// Whether it takes a tensor of the network of that name.
+    pub(super) fn takes(&self, network: &str, layout: &Layout, entry: &LayoutEntry) -> bool {
         match CLASSES.iter().find(|(name, _)| *name == self.matches) {
             Some((_, class)) => Class::of(layout, entry) == *class,
             None => matches(&self.matches, &format!("{network}.{}", entry.name)),

@@ -8,8 +8,7 @@ use covary_kernels::optimizer::{Momentum, norms};
 use covary_nn::LayoutEntry;
 
 use super::config::{LarsConfig, OptimizerConfig};
-use super::groups::Settings;
-use super::rule::{Now, Part, Rule};
+use super::rule::{Now, Part, Rule, Settings};
 
 #[derive(Debug)]
 pub(super) struct LarsRule {

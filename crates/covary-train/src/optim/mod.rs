@@ -2,10 +2,11 @@
 //!
 //! | what | file |
 //! |---|---|
-//! | settings | [`config`] |
+//! | settings and their ranges | [`config`], [`range`] |
 //! | all networks, their state, the norm of their gradients | [`optimizer`] |
-//! | which tensors move by which settings | [`groups`] |
-//! | one kind of optimizer | [`adamw`], [`sgd`], [`lars`], [`muon`], listed in [`rule`] |
+//! | which tensors move by which settings | [`groups`], [`spans`] |
+//! | what a kind of optimizer is | [`rule`] |
+//! | one kind of optimizer | [`adamw`], [`sgd`], [`lars`], [`muon`], listed in [`optimizer`] |
 //! | averaged weights | [`average`] |
 //! | learning rate and target decay by step | [`schedule`], [`phases`] |
 
@@ -17,15 +18,17 @@ mod lars;
 mod muon;
 mod optimizer;
 mod phases;
+mod range;
 mod rule;
 mod schedule;
 mod sgd;
+mod spans;
 
 pub use average::{Average, AverageConfig, AverageKind};
-pub use config::{LarsConfig, MuonConfig, MuonScale, OptimError, OptimizerConfig};
+pub use config::{LarsConfig, MuonConfig, MuonScale, OptimizerConfig, OptimizerName};
 pub use groups::GroupConfig;
 pub use optimizer::Optimizer;
 pub(crate) use phases::check as check_phases;
 pub use phases::{PhaseConfig, PhaseShape};
-pub use rule::{OPTIMIZERS, OptimizerName};
+pub use range::OptimError;
 pub use schedule::{EmaSchedule, Schedule};

@@ -18,8 +18,7 @@ use covary_nn::LayoutEntry;
 
 use super::adamw::AdamWRule;
 use super::config::{MuonConfig, MuonScale, OptimizerConfig};
-use super::groups::Settings;
-use super::rule::{Now, Part, Rule};
+use super::rule::{Now, Part, Rule, Settings};
 
 #[derive(Debug)]
 pub(super) struct MuonRule {

@@ -8,9 +8,25 @@ use covary_kernels::optimizer::{scale, sum_of_squares};
 use covary_nn::{Layout, Network};
 use rayon::prelude::*;
 
-use super::config::{OptimError, OptimizerConfig};
-use super::groups::{self, Span};
-use super::rule::{Now, Part, Rule, rule};
+use super::adamw::AdamWRule;
+use super::config::{OptimizerConfig, OptimizerName};
+use super::groups;
+use super::lars::LarsRule;
+use super::muon::MuonRule;
+use super::range::OptimError;
+use super::rule::{Now, Part, Rule};
+use super::sgd::SgdRule;
+use super::spans::{Span, spans};
+
+/// The rule of a configuration.
+fn rule(config: &OptimizerConfig) -> Box<dyn Rule> {
+    match config.name {
+        OptimizerName::Adamw => Box::new(AdamWRule::new(config)),
+        OptimizerName::Sgd => Box::new(SgdRule::new(config)),
+        OptimizerName::Lars => Box::new(LarsRule::new(config)),
+        OptimizerName::Muon => Box::new(MuonRule::new(config)),
+    }
+}
 
 /// An optimizer over some networks, with its state.
 #[derive(Debug)]
@@ -34,7 +50,7 @@ struct Slot {
 
 impl Slot {
     fn new(config: &OptimizerConfig, rule: &dyn Rule, name: &str, layout: &Layout) -> Self {
-        let spans = groups::spans(config, rule, name, layout);
+        let spans = spans(config, rule, name, layout);
         let second = spans.iter().filter(|span| span.second);
         let second = second.map(|span| span.range.len()).sum();
         Self {
@@ -90,7 +106,7 @@ impl Optimizer {
         isa: Isa,
         networks: &[(&str, &Layout)],
     ) -> Result<Self, OptimError> {
-        groups::check(config, networks)?;
+        groups::check(&config.groups, networks)?;
         let rule = rule(config);
         let slots = networks
             .iter()

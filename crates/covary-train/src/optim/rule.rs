@@ -1,14 +1,9 @@
-//! What an optimizer is: a rule that moves a part of the parameters, and the list of all kinds.
+//! What an optimizer is: a rule that moves a part of the parameters.
 
 use std::fmt::Debug;
 
 use covary_kernels::Isa;
 use covary_nn::LayoutEntry;
-use serde::{Deserialize, Serialize};
-
-use super::config::OptimizerConfig;
-use super::groups::Settings;
-use super::{adamw, lars, muon, sgd};
 
 /// How the parameters of a network move.
 pub(super) trait Rule: Debug + Send + Sync {
@@ -20,6 +15,18 @@ pub(super) trait Rule: Debug + Send + Sync {
 
     /// Moves the parameters by their gradients, which are cleared.
     fn step(&self, now: Now, part: Part<'_>);
+}
+
+/// What a part moves by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Settings {
+    /// Factor on the learning rate.
+    pub(super) lr: f64,
+    pub(super) weight_decay: f64,
+    /// A bias or a norm's parameter that is excluded from decay and trust ratio.
+    pub(super) plain: bool,
+    /// Whether Muon may move it.
+    pub(super) muon: bool,
 }
 
 /// Where training stands.
@@ -44,37 +51,4 @@ pub(super) struct Part<'a> {
     pub(super) first: &'a mut [f32],
     /// Mean of squared gradients, where the rule keeps it.
     pub(super) second: &'a mut [f32],
-}
-
-/// Declares the kinds of optimizer.
-macro_rules! optimizers {
-    ($($(#[$doc:meta])* $name:ident, $rule:path;)*) => {
-        /// Kinds of optimizer.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(rename_all = "lowercase")]
-        pub enum OptimizerName {
-            $($(#[$doc])* $name,)*
-        }
-
-        /// Every kind.
-        pub const OPTIMIZERS: &[OptimizerName] = &[$(OptimizerName::$name),*];
-
-        /// The rule of a configuration.
-        pub(super) fn rule(config: &OptimizerConfig) -> Box<dyn Rule> {
-            match config.name {
-                $(OptimizerName::$name => Box::new(<$rule>::new(config)),)*
-            }
-        }
-    };
-}
-
-optimizers! {
-    /// AdamW.
-    Adamw, adamw::AdamWRule;
-    /// SGD with momentum.
-    Sgd, sgd::SgdRule;
-    /// LARS.
-    Lars, lars::LarsRule;
-    /// Muon, with AdamW for what is no matrix.
-    Muon, muon::MuonRule;
 }

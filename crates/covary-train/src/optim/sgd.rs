@@ -4,8 +4,7 @@ use covary_kernels::optimizer::Momentum;
 use covary_nn::LayoutEntry;
 
 use super::config::OptimizerConfig;
-use super::groups::Settings;
-use super::rule::{Now, Part, Rule};
+use super::rule::{Now, Part, Rule, Settings};
 
 #[derive(Debug)]
 pub(super) struct SgdRule {
