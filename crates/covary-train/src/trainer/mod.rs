@@ -1,6 +1,7 @@
 //! Training: the networks, the step, the loop over batches, and what goes into a checkpoint.
 
 mod alarm;
+mod alarms;
 mod averaged;
 mod embedding_gradient;
 mod event;
@@ -17,7 +18,8 @@ use std::path::Path;
 use covary_kernels::Isa;
 use covary_nn::EngineConfig;
 
-pub use alarm::{Alarm, AlarmKind, Alarms};
+pub use alarm::{Alarm, AlarmKind};
+pub use alarms::Alarms;
 pub use event::{Event, Outcome, Phase, Progress};
 pub(crate) use model::projector_config;
 pub use model::{Model, Target};
