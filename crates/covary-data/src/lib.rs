@@ -27,7 +27,7 @@ pub use error::DataError;
 pub use loader::{
     EvaluationImages, HoldOut, Loader, LoaderConfig, ViewBatch, hold_out, random_sample,
 };
-pub use megabytes::Megabytes;
 pub use locate::locate;
+pub use megabytes::Megabytes;
 pub use preview::{PreviewOptions, preview};
 pub use sheet::Sheet;

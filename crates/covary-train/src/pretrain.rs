@@ -211,27 +211,7 @@ impl Pretraining {
             watch(Event::Note(note));
         }
         let engine = self.engine();
-        let mut state = if run.is_new() {
-            self.begin(run)?;
-            TrainState::new(&self.config, &engine, self.isa, self.total_steps())?
-        } else {
-            check_own(run, &self.config, &self.data_digest())?;
-            if !run.provenance().exists() && !run.checkpoint().exists() {
-                self.write_provenance(run)?;
-            }
-            let mut state = TrainState::new(&self.config, &engine, self.isa, self.total_steps())?;
-            if run.checkpoint().exists() {
-                let checkpoint = own_checkpoint(run, &mut |note| watch(Event::Note(note)))?;
-                state.restore(checkpoint, &run.checkpoint())?;
-            } else {
-                check_unsaved(run)?;
-            }
-            note_moved(run, &self.config)?;
-            state
-        };
-        if !run.checkpoint().exists() {
-            state.model.fit_stem(&self.train, &self.config.augment)?;
-        }
+        let mut state = self.state(&engine, run, watch)?;
         let monitor = self.monitor();
         let untrained = self.untrained(&monitor)?;
         let start = Instant::now();
@@ -312,6 +292,38 @@ impl Pretraining {
             result.insert("peak_memory_bytes".into(), peak);
         }
         Ok(Ending::Finished(result::write(result, run)?))
+    }
+
+    /// The state that training begins with in a new folder, or goes on from in that of an earlier run.
+    fn state(
+        &self,
+        engine: &EngineConfig,
+        run: &RunFolder,
+        watch: &mut Watch<'_>,
+    ) -> Result<TrainState, TrainError> {
+        let new = || TrainState::new(&self.config, engine, self.isa, self.total_steps());
+        let mut state = if run.is_new() {
+            self.begin(run)?;
+            new()?
+        } else {
+            check_own(run, &self.config, &self.data_digest())?;
+            if !run.provenance().exists() && !run.checkpoint().exists() {
+                self.write_provenance(run)?;
+            }
+            let mut state = new()?;
+            if run.checkpoint().exists() {
+                let checkpoint = own_checkpoint(run, &mut |note| watch(Event::Note(note)))?;
+                state.restore(checkpoint, &run.checkpoint())?;
+            } else {
+                check_unsaved(run)?;
+            }
+            note_moved(run, &self.config)?;
+            state
+        };
+        if !run.checkpoint().exists() {
+            state.model.fit_stem(&self.train, &self.config.augment)?;
+        }
+        Ok(state)
     }
 
     /// What the monitor says of the encoder before training; none where it is off or where the images do not allow it.

@@ -1,7 +1,7 @@
 //! Groups of views: every image of a step gives each group some views of one size.
 //!
 //! The first group is the pair `view_a`, `view_b`. Each `[[augment.views]]` is a further group, whose views are all made the same way, as
-//! the small crops of multi-crop (Caron et al. 2020, SwAV, section 3.2). The sides of a group's views may change in the course of training.
+//! the small crops of multi-crop (Caron et al. 2020, `SwAV`, section 3.2). The sides of a group's views may change in the course of training.
 
 use serde::{Deserialize, Serialize};
 

@@ -157,8 +157,8 @@ fn features(config: &TrainConfig) -> f64 {
     }
 }
 
-/// Weights of the encoder's convolutions, and numbers that come out of them for one image; of encoders other than plain ResNets, only
-/// those that lead from one stage to the next.
+/// Weights of the encoder's convolutions, and numbers that come out of them for one image; of encoders other than a plain `ResNet`,
+/// only those that lead from one stage to the next.
 fn encoder(config: &TrainConfig, side: f64) -> (f64, f64) {
     let is_plain = config.encoder.channels.is_empty();
     if !(is_plain && ["resnet18", "resnet34"].contains(&&*config.encoder.name)) {

@@ -163,10 +163,8 @@ mod tests {
     /// The first sign of batches at every tenth step.
     fn first(ratios: &[f64]) -> Option<Alarm> {
         let mut signs = RepresentationSigns::default();
-        let looks = ratios.iter().zip(1..);
-        looks
-            .filter_map(|(ratio, index)| signs.observe(10 * index, spread(*ratio)))
-            .next()
+        let mut looks = ratios.iter().zip(1..);
+        looks.find_map(|(ratio, index)| signs.observe(10 * index, spread(*ratio)))
     }
 
     #[test]
