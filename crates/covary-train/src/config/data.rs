@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use covary_data::{AugmentConfig, DataError, ReadOptions, Splits};
+use covary_data::{AugmentConfig, DataError, ReadOptions, Splits, locate};
 use serde::{Deserialize, Serialize};
 
 /// Images to learn from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// File or folder of the images.
+    /// File or folder of the images; a relative one is looked for by the rule of [`locate`].
     pub path: String,
     /// Pretrain on this many images, 0 for all.
     pub limit: usize,
@@ -49,6 +49,6 @@ impl DataConfig {
     /// Data that cannot be read, or whose splits contradict each other.
     pub fn open(&self, augment: &AugmentConfig) -> Result<Splits, DataError> {
         let options = self.read_options(augment);
-        Splits::open(Path::new(&self.path), &options, self.test_share)
+        Splits::open(&locate(Path::new(&self.path)), &options, self.test_share)
     }
 }

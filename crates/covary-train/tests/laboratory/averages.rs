@@ -74,7 +74,10 @@ fn a_moving_average_changes_no_bit_of_training_and_is_what_is_scored() {
     averaged
         .vectors
         .retain(|name, _| !name.starts_with("average."));
-    assert!(averaged == plain, "the average changes what is trained");
+    assert!(
+        averaged.vectors == plain.vectors,
+        "the average changes what is trained"
+    );
 
     let engine = EngineConfig::Kernels {
         isa: Isa::choose(None).unwrap(),
