@@ -21,7 +21,7 @@ def run(binary, out, precision, seed, epochs):
     folder = out / f"{precision}-{seed}"
     if not (folder / "result.json").exists():
         command = [binary, "pretrain"] + (["--resume", folder] if folder.exists() else
-                   ["quick", "--out", folder, "--set", f"epochs={epochs}", "--set", f"precision={precision}", "--set", f"seed={seed}"])
+                   ["narrow", "--out", folder, "--set", f"epochs={epochs}", "--set", f"precision={precision}", "--set", f"seed={seed}"])
         subprocess.run([str(part) for part in command], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     result, made = (json.loads((folder / name).read_text()) for name in ("result.json", "run.json"))
     row = {"date": datetime.date.fromtimestamp(made["started_unix_s"]), "machine": made["cpu"], "commit": made["commit"], "precision": precision, "seed": seed}

@@ -47,7 +47,7 @@ mod tests {
 
     fn config(set: &[&str]) -> TrainConfig {
         let set: Vec<String> = set.iter().map(|text| (*text).to_owned()).collect();
-        TrainConfig::resolve("quick", &set).unwrap()
+        TrainConfig::resolve("narrow", &set).unwrap()
     }
 
     #[test]

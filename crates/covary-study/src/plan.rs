@@ -66,7 +66,7 @@ pub struct Base {
     /// Its name in tables. Default `base`.
     #[serde(default = "default_name")]
     pub name: String,
-    /// A recipe or the path of a TOML file, as `covary pretrain` takes it. Default `quick`.
+    /// A recipe or the path of a TOML file, as `covary pretrain` takes it. Default `narrow`.
     #[serde(default = "default_recipe")]
     pub recipe: String,
     /// `key=value`, laid over the recipe.
@@ -195,7 +195,7 @@ fn default_name() -> String {
 }
 
 fn default_recipe() -> String {
-    "quick".into()
+    "narrow".into()
 }
 
 impl Level {
@@ -359,11 +359,11 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_three_seeds_of_the_quick_recipe() {
+    fn defaults_are_three_seeds_of_the_narrow_recipe() {
         let text = "[base]\n[[variant]]\nname = \"a\"\nset = [\"epochs=1\"]";
         let plan = Plan::parse(Path::new("x/what.toml"), text).unwrap();
         assert_eq!((plan.seeds, plan.kind), (vec![0, 1, 2], Kind::Effects));
-        assert_eq!((&*plan.base.recipe, &*plan.title), ("quick", "what"));
+        assert_eq!((&*plan.base.recipe, &*plan.title), ("narrow", "what"));
     }
 
     #[test]

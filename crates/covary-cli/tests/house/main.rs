@@ -32,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "covary-study",
-        &["covary-loss", "covary-nn", "covary-train"],
+        &["covary-loss", "covary-nn", "covary-score", "covary-train"],
     ),
     (
         "covary-cli",

@@ -31,6 +31,7 @@ macro_rules! presets {
 const PRESETS: &[(&str, &str)] = presets![
     "vicreg@official",
     "vicreg@paper",
+    "vicreg-light-invariance",
     "vicreg-memory",
     "vicreg-correlation",
     "vicreg-log-det",

@@ -467,7 +467,7 @@ fn equal_networks_give_equal_files() {
     assert_eq!(
         (own.count(), metadata.len()),
         (8, 9),
-        "eight and the digest"
+        "eight, the digest and its convention"
     );
 }
 

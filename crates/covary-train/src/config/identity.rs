@@ -31,7 +31,7 @@ mod tests {
     fn it_changes_with_what_changes_a_number_alone() {
         let of = |set: &[&str]| {
             let set: Vec<String> = set.iter().map(|text| (*text).to_owned()).collect();
-            identity(&TrainConfig::resolve("quick", &set).unwrap().to_table())
+            identity(&TrainConfig::resolve("narrow", &set).unwrap().to_table())
         };
         let base = of(&[]);
         for set in [

@@ -8,11 +8,13 @@ use toml::{Table, Value};
 
 use covary_loss::{method, nearest};
 
+use super::older;
 use crate::TrainError;
 
 /// The recipes that come with the program: name and text.
 pub const RECIPES: &[(&str, &str)] = &[
     ("quick", include_str!("../../../../recipes/quick.toml")),
+    ("narrow", include_str!("../../../../recipes/narrow.toml")),
     ("vicreg", include_str!("../../../../recipes/vicreg.toml")),
     ("tico", include_str!("../../../../recipes/tico.toml")),
     (
@@ -54,10 +56,11 @@ impl Layer {
     }
 
     pub(super) fn parse(name: &str, text: &str) -> Result<Self, TrainError> {
-        let table = text.parse::<Table>().map_err(|error| TrainError::Syntax {
+        let mut table = text.parse::<Table>().map_err(|error| TrainError::Syntax {
             layer: name.into(),
             message: error.to_string().trim_end().into(),
         })?;
+        older::rename(&mut table);
         Ok(Self {
             name: name.into(),
             table,

@@ -8,6 +8,7 @@ mod data;
 mod device;
 mod identity;
 mod layers;
+mod older;
 pub(crate) mod size;
 mod validate;
 
@@ -182,14 +183,14 @@ pub struct CheckpointConfig {
 }
 
 impl TrainConfig {
-    /// Resolves a recipe's name, a file's path or a preset's name (the `quick` recipe with that method), with overrides `key=value` laid over it.
+    /// Resolves a recipe's name, a file's path or a preset's name (the `narrow` recipe with that method), with overrides `key=value` laid over it.
     ///
     /// # Errors
     /// Configuration errors of [`TrainError`], each naming the layer and the key.
     pub fn resolve(recipe: &str, overrides: &[String]) -> Result<Self, TrainError> {
         let mut layers = match Layer::recipe(recipe) {
             Err(TrainError::UnknownRecipe { .. }) if method::preset(recipe).is_ok() => vec![
-                Layer::recipe("quick")?,
+                Layer::recipe("narrow")?,
                 Layer::parse(recipe, &format!("method = \"{recipe}\""))?,
             ],
             layer => vec![layer?],

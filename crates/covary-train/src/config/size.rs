@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_no_machine_holds_is_named_and_what_is_usual_passes() {
-        let config = |set: &str| TrainConfig::resolve("quick", &[set.to_owned()]).unwrap();
+        let config = |set: &str| TrainConfig::resolve("narrow", &[set.to_owned()]).unwrap();
         for set in [
             "projector.dim=100000000",
             "projector.hidden=100000000",
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_estimate_counts_weights_and_outputs_of_a_resnet_18_layer_by_layer() {
-        let mut config = TrainConfig::resolve("quick", &[]).unwrap();
+        let mut config = TrainConfig::resolve("narrow", &[]).unwrap();
         config.encoder.width = 64;
         let stem = 27.0 * 64.0;
         let stages = 9.0 * (4.0 * 64.0 * 64.0)

@@ -32,7 +32,7 @@ fn every_recipe_and_preset_resolves_and_reads_back_what_it_prints() {
 #[test]
 fn overrides_win_over_recipe_over_preset_over_defaults() {
     let config = TrainConfig::resolve(
-        "quick",
+        "narrow",
         &[
             "terms.variance.weight=3".into(),
             "optimizer.name=sgd".into(),
@@ -143,12 +143,12 @@ fn values_that_make_no_sense_are_told_with_their_key() {
 /// Run folders hold configurations of programs that had fewer keys.
 #[test]
 fn an_encoder_of_name_and_width_alone_is_what_it_was() {
-    let mut table = TrainConfig::resolve("quick", &[]).unwrap().to_table();
+    let mut table = TrainConfig::resolve("narrow", &[]).unwrap().to_table();
     let encoder = table["encoder"].as_table_mut().unwrap();
     for key in ["channels", "expand", "stem", "initialisation"] {
         assert!(encoder.remove(key).is_some(), "{key}");
     }
     let config = TrainConfig::parse("old", &table.to_string()).unwrap();
-    assert_eq!(config, TrainConfig::resolve("quick", &[]).unwrap());
+    assert_eq!(config, TrainConfig::resolve("narrow", &[]).unwrap());
     assert_eq!(config.encoder.features().unwrap(), 8 * config.encoder.width);
 }
