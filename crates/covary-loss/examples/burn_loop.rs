@@ -10,13 +10,15 @@ use std::error::Error;
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use covary_loss::method::{MethodConfig, TargetConfig};
-use covary_loss::{BranchOutputs, Branches, Objective};
+use covary_loss::{BranchOutputs, Objective};
 
 /// Rows of a batch, width of an input, width of an embedding.
 const N: usize = 64;
 const INPUT: usize = 12;
 const D: usize = 8;
 const STEPS: u64 = 200;
+/// Steps after which the first loss is read: TiCo's memory starts empty.
+const WARM: u64 = 20;
 const RATE: f32 = 0.01;
 
 fn numbers(tensor: Tensor<2>) -> Result<Vec<f32>, Box<dyn Error>> {
@@ -47,17 +49,9 @@ fn train(name: &str) -> Result<[f64; 2], Box<dyn Error>> {
             numbers(views[0].clone().detach())?,
             numbers(views[1].clone().detach())?,
         ];
-        let outputs = BranchOutputs {
-            n: N,
-            d: D,
-            branches: Branches {
-                embedding: vec![Some(&a), Some(&b)],
-                prediction: Vec::new(),
-                target: Vec::new(),
-            },
-        };
+        let outputs = BranchOutputs::embeddings(N, D, &[&a, &b]);
         let evaluation = objective.evaluate(&outputs, step as f64 / STEPS as f64)?;
-        losses[usize::from(step > 0)] = evaluation.total;
+        losses[usize::from(step > WARM)] = evaluation.total;
 
         let mut surrogate: Option<Tensor<1>> = None;
         for (z, gradient) in views.into_iter().zip(evaluation.gradients.embedding) {
@@ -72,7 +66,7 @@ fn train(name: &str) -> Result<[f64; 2], Box<dyn Error>> {
         let surrogate = surrogate.ok_or("the loss has no gradient")?;
         let gradients = surrogate.backward();
         let slope = layer.grad(&gradients).ok_or("the layer has no gradient")?;
-        weights = layer.detach() - Tensor::from_inner(slope.inner()) * RATE;
+        weights = Tensor::from_inner(layer.inner() - slope.inner() * RATE);
     }
     Ok(losses)
 }

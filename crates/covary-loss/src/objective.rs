@@ -10,7 +10,7 @@ use crate::error::LossError;
 use crate::method::{MethodConfig, Normalise, StopGradient};
 use crate::normalise::Normalised;
 use crate::outputs::{BranchOutputs, Evaluation, Needs, OutputGradients};
-use crate::term::Scope;
+use crate::term::{Scope, Term};
 use crate::weighted::{Inputs, WeightedTerm};
 use crate::wiring::Wiring;
 
@@ -84,6 +84,29 @@ impl Objective {
             device: Device::flex().autodiff(),
             wiring,
         })
+    }
+
+    /// Adds a term that is defined outside of this crate; `build` makes one for each direction, as each keeps a state of its own.
+    #[must_use]
+    pub fn with_term<T: Term + 'static>(
+        mut self,
+        name: &str,
+        weight: f64,
+        build: impl Fn() -> T,
+    ) -> Self {
+        let directions = match build().scope() {
+            Scope::Views => 1,
+            Scope::Pair | Scope::X => self.wiring.sources(),
+        };
+        let boxed = |_| Box::new(build()) as Box<dyn Term>;
+        self.terms.push(WeightedTerm {
+            name: name.into(),
+            weight,
+            schedule: None,
+            stopped: None,
+            directions: (0..directions).map(boxed).collect(),
+        });
+        self
     }
 
     /// Which outputs it wants.

@@ -466,7 +466,7 @@ fn equal_networks_give_equal_files() {
     let own = metadata.keys().filter(|key| key.starts_with("key "));
     assert_eq!(
         (own.count(), metadata.len()),
-        (8, 9),
+        (8, 10),
         "eight, the digest and its convention"
     );
 }
