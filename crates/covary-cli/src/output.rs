@@ -33,7 +33,7 @@ impl Tables {
     /// Writes a table, or a line beside it.
     ///
     /// # Errors
-    /// As [`line`].
+    /// As [`line()`].
     pub(crate) fn print(self, text: &str) -> anyhow::Result<()> {
         if self.json {
             say(text);

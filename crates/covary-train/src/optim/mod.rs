@@ -2,13 +2,13 @@
 //!
 //! | what | file |
 //! |---|---|
-//! | settings and their ranges | [`config`], [`range`] |
-//! | all networks, their state, the norm of their gradients | [`optimizer`] |
-//! | which tensors move by which settings | [`groups`], [`spans`] |
-//! | what a kind of optimizer is | [`rule`] |
-//! | one kind of optimizer | [`adamw`], [`sgd`], [`lars`], [`muon`], listed in [`optimizer`] |
-//! | averaged weights | [`average`] |
-//! | learning rate and target decay by step | [`schedule`], [`phases`] |
+//! | settings and their ranges | `config`, `range` |
+//! | all networks, their state, the norm of their gradients | `optimizer` |
+//! | which tensors move by which settings | `groups`, `spans` |
+//! | what a kind of optimizer is | `rule` |
+//! | one kind of optimizer | `adamw`, `sgd`, `lars`, `muon`, listed in `optimizer` |
+//! | averaged weights | `average` |
+//! | learning rate and target decay by step | `schedule`, `phases` |
 
 mod adamw;
 mod average;
