@@ -202,7 +202,7 @@ impl DataError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::MissingPath { .. } => Some(
-                "check the path, download with `covary data fetch cifar10`, or use `synthetic`",
+                "check the path, set COVARY_DATA to the folder that holds the data, download with `covary data fetch cifar10`, or use `synthetic`",
             ),
             Self::EmptyFolder { .. } => Some(
                 "expected parquet files, CIFAR's .bin files, or images (PNG, JPEG, WebP, BMP, GIF, TIFF), flat or one folder a class",
