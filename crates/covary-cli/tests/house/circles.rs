@@ -55,10 +55,14 @@ impl House<'_> {
     /// Files in which something is defined that this one names.
     fn arrows(&self, file: usize) -> BTreeSet<usize> {
         let own = &self.files[file];
-        let named = named(own)
-            .into_iter()
-            .filter_map(|path| self.resolve(&path, 0));
-        named.filter(|&to| to != file).collect()
+        let mut named = named(own);
+        let rooms = named
+            .iter()
+            .filter(|path| self.rooms.contains_key(path.as_slice()));
+        let through: Vec<Path> = rooms.flat_map(|room| named_through(own, room)).collect();
+        named.extend(through);
+        let found = named.iter().filter_map(|path| self.resolve(path, 0));
+        found.filter(|&to| to != file).collect()
     }
 
     /// The file in which a path below the crate is defined.
@@ -126,6 +130,25 @@ fn named(file: &Source) -> Vec<Path> {
         rest = &text[end.max(5)..];
     }
     found
+}
+
+/// What a file names through a module that it imports: `winograd::Panel` behind `use super::winograd`.
+fn named_through(file: &Source, room: &[String]) -> Vec<Path> {
+    let Some(name) = room.last() else {
+        return Vec::new();
+    };
+    let start = format!("{name}::");
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let places = file.code.match_indices(&start);
+    places
+        .filter(|(at, _)| !file.code[..*at].ends_with(is_part))
+        .map(|(at, _)| {
+            let rest = &file.code[at + start.len()..];
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+            let item = rest[..end.unwrap_or(rest.len())].to_owned();
+            room.iter().cloned().chain([item]).collect()
+        })
+        .collect()
 }
 
 /// Where a path, with its groups in braces, ends.

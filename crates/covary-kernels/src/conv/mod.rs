@@ -15,6 +15,7 @@
 pub(crate) mod backward;
 #[cfg(test)]
 pub(crate) mod battery;
+mod extent;
 mod geometry;
 pub(crate) mod gradient;
 pub(crate) mod layer;

@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 
+use super::extent::Extent;
 use super::geometry::{ConvGeometry, Walk};
 use super::operand::Operand;
 use super::panel::{Direction, Panel};
@@ -10,22 +11,6 @@ use super::tile::{self, Run};
 use super::winograd;
 use crate::Isa;
 use crate::element::{Element, LANES};
-use crate::frame::Map;
-
-/// Where a product reads and writes. Frames hold `channels` numbers a pixel (padded), outputs `out_channels` (padded).
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Extent {
-    /// Numbers of one image's frame.
-    pub(super) frame: usize,
-    /// Padded channels of the frame.
-    pub(super) channels: usize,
-    /// Channels that are not padding.
-    pub(super) real_channels: usize,
-    /// Pixels of one image's output.
-    pub(super) out_pixels: usize,
-    /// Padded channels of the output.
-    pub(super) out_channels: usize,
-}
 
 /// The product of one direction, with its packed weights.
 #[derive(Debug)]
@@ -92,23 +77,6 @@ impl<O: Operand> Product<O> {
             Way::Tiles(panel) => {
                 winograd::product::<O>(isa, geometry, panel, extent, frames, out, accumulate);
             }
-        }
-    }
-}
-
-impl Extent {
-    fn new(geometry: &ConvGeometry, direction: Direction) -> Self {
-        let (input, output) = (Map::of_input(geometry), Map::of_output(geometry));
-        let (from, to, real_channels) = match direction {
-            Direction::Forward => (input, output, geometry.c_in),
-            Direction::InputGradient => (output, input, geometry.c_out),
-        };
-        Self {
-            frame: from.frame_len(),
-            channels: from.channels,
-            real_channels,
-            out_pixels: to.pixels(),
-            out_channels: to.channels,
         }
     }
 }

@@ -8,9 +8,9 @@ use super::rows::Rows;
 use super::transform::{POINTS, input_tiles, output_tiles};
 use crate::Isa;
 use crate::buffer::sized;
+use crate::conv::extent::Extent;
 use crate::conv::geometry::ConvGeometry;
 use crate::conv::operand::Operand;
-use crate::conv::product::Extent;
 use crate::conv::tile::{self, Run};
 use crate::element::LANES;
 
